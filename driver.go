@@ -1,0 +1,104 @@
+package abt2
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// InstanceID names one running copy; it is never used again.
+type InstanceID string
+
+// InstanceState is what the platform knows of an instance.
+type InstanceState string
+
+// The states of an instance.
+const (
+	InstanceStarting    InstanceState = "starting"    // not yet healthy
+	InstanceHealthy     InstanceState = "healthy"     // answers its health check
+	InstanceUnhealthy   InstanceState = "unhealthy"   // was healthy, fails its check now
+	InstanceBackoff     InstanceState = "backoff"     // ended by itself; waits to be started again
+	InstanceStopping    InstanceState = "stopping"    // was told to end
+	InstanceUnreachable InstanceState = "unreachable" // nothing is known: this is not ended
+)
+
+// Instance is one running copy of a version.
+type Instance struct {
+	ID       InstanceID    `json:"id"`
+	Version  VersionID     `json:"version"`
+	Address  string        `json:"address"` // host:port; empty for jobs
+	State    InstanceState `json:"state"`
+	Restarts int           `json:"restarts"`
+	Since    time.Time     `json:"since"`  // of State, for display
+	Detail   string        `json:"detail"` // why it is not healthy, for people
+}
+
+// Workload asks a platform to run one version.
+type Workload struct {
+	Version Version
+	Scale   int // number of instances; more than zero
+	// Source is the artifact on this machine: an executable or .jar file, or
+	// the folder an archive was unpacked to. Nobody writes to it.
+	Source string
+	// Env holds what abt2 tells an instance beside its configuration. It is
+	// read when an instance starts; a change is no reason to replace one.
+	Env map[string]string
+}
+
+// Platform runs versions. Every call may be repeated after a crash; calls may
+// come from several goroutines. When the context ends a call returns its cause,
+// and the effect may or may not have happened: repeat or read back.
+type Platform interface {
+	// Apply makes exactly w.Scale instances of the version exist and keeps them
+	// running. It returns when they have been started, not when they are
+	// healthy. Instances beyond the scale end, the youngest first.
+	Apply(ctx context.Context, w Workload) error
+	// Remove ends every instance of the version and returns when they are
+	// proved ended. Removing what is absent succeeds.
+	Remove(ctx context.Context, v VersionID) error
+	// Instances returns all that really run, expected or not, sorted by id. An
+	// instance that cannot be asked is returned as unreachable, never left out.
+	Instances(ctx context.Context) ([]Instance, error)
+	// Watch sends whenever Instances may answer differently, dropping signals
+	// that the receiver has not yet taken. It sends once at the beginning,
+	// blocks until the context ends, and returns its cause.
+	Watch(ctx context.Context, changed chan<- struct{}) error
+}
+
+// LogReader is the ability of a platform to show what instances printed.
+type LogReader interface {
+	// Logs copies what the instances of a version printed, ended ones included,
+	// line by line, each preceded by the instance's id and a tab. tail limits it
+	// to the last lines of each; negative is no limit. With follow it goes on
+	// until the context ends.
+	Logs(ctx context.Context, v VersionID, tail int, follow bool, w io.Writer) error
+}
+
+// Edge is one gateway instance. Calls may come from several goroutines.
+type Edge interface {
+	// Apply makes the gateway serve exactly r and returns when it does: any one
+	// request is routed by r or by what was there before, never by a mixture.
+	// Older routes than those served are refused with CodeRefused; the same
+	// again succeeds. On error the gateway serves the old or the new, whole.
+	Apply(ctx context.Context, r EdgeRoutes) error
+	// Read returns what the gateway serves now, not what was written to it. A
+	// gateway that serves nothing yet answers the zero EdgeRoutes.
+	Read(ctx context.Context) (EdgeRoutes, error)
+}
+
+// Names is the desired or actual whole of unversioned names, by module.
+type Names struct {
+	Mark  Mark   `json:"mark"`
+	Names []Name `json:"names"`
+}
+
+// Registry holds instance lists under unversioned names. Calls may come from
+// several goroutines.
+type Registry interface {
+	// Apply makes every name lead to its owner's online version and returns when
+	// that has been seen in the registry. Older names than those held are
+	// refused with CodeRefused.
+	Apply(ctx context.Context, n Names) error
+	// Read asks the registry itself which names stand there.
+	Read(ctx context.Context) (Names, error)
+}

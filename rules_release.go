@@ -1,0 +1,335 @@
+package abt2
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Begin records the intent of a verb, refusing what the state does not allow.
+// Beginning the verb that is at work already attaches to it: it succeeds and
+// changes nothing. For ship and unship, modules names them; empty means all.
+func (s *State) Begin(name ProductName, a Actor, verb Verb, modules []ModuleName) error {
+	p, err := s.Product(name)
+	if err != nil {
+		return err
+	}
+	if p.Intent != nil {
+		if p.Intent.Verb == verb && slices.Equal(p.Intent.Modules, modules) {
+			return nil
+		}
+		return Errorf(CodeRefused, "%s by %s is at work on %s; wait for it: abt2 status", p.Intent.Verb, p.Intent.Operator, name)
+	}
+	if a.Operator == "" {
+		return Errorf(CodeInvalid, "--op %q: must not be empty; say who you are: --op=NAME", "")
+	}
+	var sess *Session
+	switch verb {
+	case VerbShip, VerbUnship, VerbCommit:
+		_, sess, err = s.own(name, a, SessionOpen)
+	case VerbRollback:
+		_, sess, err = s.own(name, a, SessionCommitted)
+	case VerbClean:
+		_, sess, err = s.own(name, a, "")
+		if err == nil && p.Unsettled {
+			err = Errorf(CodeRefused, "the switch is not settled yet: unversioned names or jobs still follow; abt2 status shows which, abt2 refresh --op=%s mends", a.Operator)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	switch verb {
+	case VerbShip, VerbUnship:
+		for _, m := range modules {
+			if sess.Targets[m] == nil {
+				return Errorf(CodeNotFound, "module %q: nothing was put; put it first: abt2 config put --op=%s --name=%s --path=ARTIFACT; targets: %s", m, a.Operator, m, targetList(sess))
+			}
+		}
+		if len(sess.Targets) == 0 {
+			return Errorf(CodeRefused, "nothing was put; put something first: abt2 config put --op=%s --name=MODULE --path=ARTIFACT", a.Operator)
+		}
+	case VerbCommit:
+		if err := s.ready(p, sess, a); err != nil {
+			return err
+		}
+	}
+	if sess != nil {
+		s.takeOver(p, sess, a)
+	}
+	p.Intent = &Intent{Verb: verb, Operator: a.Operator, Identity: a.Identity, Modules: modules, Started: a.Now}
+	return nil
+}
+
+// ready reports what keeps an open session from being committed.
+func (s *State) ready(p *Product, sess *Session, a Actor) error {
+	for _, m := range slices.Sorted(maps.Keys(sess.Targets)) {
+		t := sess.Targets[m]
+		remedy := fmt.Sprintf("ship it: abt2 ship %s --op=%s; or take it back: abt2 config drop --op=%s --name=%s", m, a.Operator, a.Operator, m)
+		switch t.State() {
+		case TargetPut:
+			return Errorf(CodeRefused, "%s is put but not shipped; %s", m, remedy)
+		case TargetStale:
+			return Errorf(CodeRefused, "%s was put again since it was shipped (%s, now %s); ship it: abt2 ship %s --op=%s; or take it down: abt2 unship %s --op=%s",
+				m, t.Shipped, t.Put, m, a.Operator, m, a.Operator)
+		case TargetFailed:
+			return Errorf(CodeRefused, "%s failed to ship (%s); put a mended build and %s", m, t.Failure, remedy)
+		}
+	}
+	if sess.Preview == 0 {
+		return Errorf(CodeRefused, "nothing is shipped, so there is nothing to switch to; abt2 ship all --op=%s", a.Operator)
+	}
+	return nil
+}
+
+// End takes the intent away: the verb is done, or is dropped before its point of no return.
+func (s *State) End(name ProductName) {
+	if p := s.Products[name]; p != nil {
+		p.Intent = nil
+	}
+}
+
+// intent returns the product at work on the verb, which must not be decided yet.
+func (s *State) intent(name ProductName, verb Verb) (*Product, *Session, Actor, error) {
+	p, err := s.Product(name)
+	if err != nil {
+		return nil, nil, Actor{}, err
+	}
+	if p.Intent == nil || p.Intent.Verb != verb || p.Intent.Decided {
+		return nil, nil, Actor{}, Errorf(CodeRefused, "%s is no longer at work on %s: another verb took over; look: abt2 status", verb, name)
+	}
+	return p, s.Sessions[p.Session], Actor{Operator: p.Intent.Operator, Identity: p.Intent.Identity}, nil
+}
+
+// Shipped ends the work of ship: these versions are healthy, those failed. A
+// new preview replaces the old one, which retires. It decides the intent.
+func (s *State) Shipped(name ProductName, a Actor, healthy []VersionID, failed map[VersionID]string) error {
+	p, sess, by, err := s.intent(name, VerbShip)
+	if err != nil {
+		return err
+	}
+	by.Now = a.Now
+	p.Intent.Decided = true
+	for v, why := range failed {
+		if t := sess.Targets[v.Module]; t != nil && t.Put == v {
+			t.Failure = why
+		}
+	}
+	asked := func(m ModuleName) bool { return len(p.Intent.Modules) == 0 || slices.Contains(p.Intent.Modules, m) }
+	for _, v := range healthy {
+		if t := sess.Targets[v.Module]; t != nil && t.Put == v {
+			t.Shipped, t.Removed, t.Failure = v, false, ""
+		}
+	}
+	for m, t := range sess.Targets {
+		if t.Put.IsZero() && asked(m) {
+			t.Shipped, t.Removed, t.Failure = VersionID{}, true, ""
+		}
+	}
+	s.rebuild(p, sess)
+	s.record(by, p, "ship", p.Online, sess.Preview, shipText(healthy, failed))
+	return nil
+}
+
+func shipText(healthy []VersionID, failed map[VersionID]string) string {
+	text := ""
+	for _, v := range healthy {
+		text += v.String() + " "
+	}
+	for _, v := range slices.SortedFunc(maps.Keys(failed), compareVersions) {
+		text += v.String() + " failed: " + failed[v] + " "
+	}
+	return text
+}
+
+func compareVersions(a, b VersionID) int {
+	switch {
+	case a.Module != b.Module && a.Module < b.Module, a.Module == b.Module && a.Number < b.Number:
+		return -1
+	case a == b:
+		return 0
+	}
+	return 1
+}
+
+// Unshipped takes targets out of the preview again; their puts remain. It decides the intent.
+func (s *State) Unshipped(name ProductName, a Actor) error {
+	p, sess, by, err := s.intent(name, VerbUnship)
+	if err != nil {
+		return err
+	}
+	by.Now = a.Now
+	p.Intent.Decided = true
+	for m, t := range sess.Targets {
+		if len(p.Intent.Modules) == 0 || slices.Contains(p.Intent.Modules, m) {
+			t.Shipped, t.Removed, t.Failure = VersionID{}, false, ""
+		}
+	}
+	from := sess.Preview
+	s.rebuild(p, sess)
+	s.record(by, p, "unship", from, sess.Preview, "")
+	return nil
+}
+
+// rebuild makes the preview name what is shipped; without anything shipped there is none.
+func (s *State) rebuild(p *Product, sess *Session) {
+	modules := maps.Clone(s.Online(p).Modules)
+	shipped := false
+	for m, t := range sess.Targets {
+		switch {
+		case t.Removed:
+			delete(modules, m)
+			shipped = true
+		case !t.Shipped.IsZero():
+			modules[m] = t.Shipped
+			shipped = true
+		}
+	}
+	if old := s.Environments[sess.Preview]; old != nil {
+		if shipped && maps.Equal(old.Modules, modules) {
+			return
+		}
+		s.retire(p, old.ID)
+	}
+	sess.Preview = 0
+	if shipped {
+		sess.Preview = s.newEnvironment(p.Name, modules).ID
+	}
+}
+
+// Commit makes the preview online: the point of no return of the verb.
+func (s *State) Commit(name ProductName, a Actor) error {
+	p, sess, by, err := s.intent(name, VerbCommit)
+	if err != nil {
+		return err
+	}
+	if err := s.ready(p, sess, by); err != nil {
+		return err
+	}
+	by.Now = a.Now
+	p.Intent.Decided = true
+	p.Backup, p.Online = p.Online, sess.Preview
+	p.Unsettled = true
+	sess.State, sess.WasOnline, sess.Changed = SessionCommitted, sess.Preview, a.Now
+	for m, t := range sess.Targets {
+		mod := s.Modules[m]
+		mod.Released = t.Put
+		if v := s.Versions[t.Put]; v != nil && v.Config.Kind == KindService && mod.Owner == "" {
+			mod.Owner = name
+			if v.Config.Compat != "" {
+				mod.Owner = v.Config.Compat
+			}
+		}
+	}
+	s.Releases = append(s.Releases, p.Online)
+	s.record(by, p, "commit", p.Backup, p.Online, sess.Description)
+	return nil
+}
+
+// Rollback makes the environment before the last commit online again, exactly
+// as it was: the point of no return of the verb. The session is open again and
+// its preview still up.
+func (s *State) Rollback(name ProductName, a Actor) error {
+	p, sess, by, err := s.intent(name, VerbRollback)
+	if err != nil {
+		return err
+	}
+	by.Now = a.Now
+	p.Intent.Decided = true
+	from := p.Online
+	p.Online, p.Backup = p.Backup, 0
+	p.Unsettled = true
+	sess.State, sess.Changed = SessionOpen, a.Now
+	for m, t := range sess.Targets {
+		s.Modules[m].Released = t.Prior
+	}
+	s.record(by, p, "rollback", from, p.Online, "")
+	return nil
+}
+
+// Clean ends the session: the backup of a committed one retires, the preview
+// of an open one. It decides the intent.
+func (s *State) Clean(name ProductName, a Actor) error {
+	p, sess, by, err := s.intent(name, VerbClean)
+	if err != nil {
+		return err
+	}
+	by.Now = a.Now
+	p.Intent.Decided = true
+	var gone EnvironmentID
+	if sess.State == SessionCommitted {
+		gone, p.Backup = p.Backup, 0
+	} else {
+		gone = sess.Preview
+	}
+	s.retire(p, gone)
+	s.record(by, p, "clean", gone, p.Online, string(sess.State))
+	delete(s.Sessions, sess.ID)
+	p.Session = 0
+	return nil
+}
+
+// Scale sets how many instances of each version of a module run, at once.
+func (s *State) SetScale(name ProductName, a Actor, scale map[ModuleName]int) error {
+	p, err := s.Product(name)
+	if err != nil {
+		return err
+	}
+	if a.Operator == "" {
+		return Errorf(CodeInvalid, "--op %q: must not be empty; say who you are: --op=NAME", "")
+	}
+	if sess := s.Session(name); sess != nil && sess.Operator != a.Operator && !a.Takeover {
+		return Errorf(CodeOwner, "session %d belongs to %s (%s); ask %s, or add --takeover", sess.ID, sess.Operator, describe(sess), sess.Operator)
+	}
+	for _, m := range slices.Sorted(maps.Keys(scale)) {
+		switch n := scale[m]; {
+		case s.Modules[m] == nil:
+			return Errorf(CodeNotFound, "module %q: does not exist; known: %v", m, slices.Sorted(maps.Keys(s.Modules)))
+		case n < 1 || n > MaxScale:
+			return Errorf(CodeInvalid, "%s=%d: must be 1 to %d; to stop a module: abt2 config remove --name=%s", m, n, MaxScale, m)
+		}
+	}
+	for _, m := range slices.Sorted(maps.Keys(scale)) {
+		s.record(a, p, "scale", p.Online, p.Online, fmt.Sprintf("%s %d → %d", m, s.Modules[m].Scale, scale[m]))
+		s.Modules[m].Scale = scale[m]
+	}
+	return nil
+}
+
+// MaxScale bounds the instances of one version.
+const MaxScale = 1000
+
+// Settled records that unversioned names and jobs have followed the switch.
+func (s *State) Settled(name ProductName, online EnvironmentID) {
+	if p := s.Products[name]; p != nil && p.Online == online {
+		p.Unsettled = false
+	}
+}
+
+// KeptArtifacts returns the digests of artifacts that a live environment, the
+// open session or one of the last releases names. All others may be removed.
+func (s *State) KeptArtifacts(releases int) map[string]bool {
+	out := map[string]bool{}
+	keep := func(v VersionID) {
+		if ver := s.Versions[v]; ver != nil {
+			out[ver.Artifact.Digest] = true
+		}
+	}
+	for v := range s.InUse() {
+		keep(v)
+	}
+	for _, sess := range s.Sessions {
+		for _, t := range sess.Targets {
+			keep(t.Put)
+			keep(t.Shipped)
+		}
+	}
+	for _, id := range s.Releases[max(0, len(s.Releases)-releases):] {
+		for _, v := range s.Environments[id].Modules {
+			keep(v)
+		}
+	}
+	for _, m := range s.Modules {
+		keep(m.Released)
+	}
+	return out
+}

@@ -1,0 +1,264 @@
+package abt2
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Service is abt2 as its operators see it. The engine implements it, and so
+// does the API's client, so that a command can be tested against either.
+// Every method may be called from several goroutines. Errors are *Error.
+type Service interface {
+	// Start tells whether a session may be started.
+	Start(ctx context.Context, product ProductName) (StartAnswer, error)
+	// Create opens a session. Unless forced it is refused with CodeDifferences
+	// while desired and actual state disagree.
+	Create(ctx context.Context, r CreateRequest) (Session, error)
+	// HasArtifact tells whether the server holds the artifact with this sha256.
+	HasArtifact(ctx context.Context, digest string) (bool, error)
+	// Upload stores an artifact's bytes, which must have the stated digest and
+	// size. Nothing is kept on an error. Uploading what is there succeeds.
+	Upload(ctx context.Context, a Artifact, body io.Reader) error
+	// Put adds builds to the open session: all or none.
+	Put(ctx context.Context, r PutRequest) ([]PutAnswer, error)
+	// Drop takes back puts; Remove makes the next preview lack modules.
+	Drop(ctx context.Context, r ModuleRequest) error
+	Remove(ctx context.Context, r ModuleRequest) error
+	// Plan lists exactly what commit would change.
+	Plan(ctx context.Context, r PlanRequest) ([]PlanLine, error)
+	// Run starts a verb in the server, or attaches to it where it is at work
+	// already, and reports until it ends. When ctx ends the caller detaches; the
+	// verb goes on. Run calls progress from one goroutine.
+	Run(ctx context.Context, r VerbRequest, progress func(Progress)) (Outcome, error)
+	Status(ctx context.Context, product ProductName) (Status, error)
+	// Validate lists where reality differs from what should be.
+	Validate(ctx context.Context, r ValidateRequest) ([]Difference, error)
+	// History returns the last events, the newest first. limit 0 is no limit.
+	History(ctx context.Context, product ProductName, limit int) ([]Event, error)
+	// Environment returns one environment, retired ones included.
+	Environment(ctx context.Context, id EnvironmentID) (EnvironmentStatus, error)
+	// Logs writes what a module's instances printed, as LogReader does. Without
+	// a number the online version is meant, else the preview's, else the last.
+	Logs(ctx context.Context, r LogsRequest, w io.Writer) error
+}
+
+// By says who asks. The identity is added by the server from the credential.
+type By struct {
+	Operator string
+	Takeover bool // become the session's owner
+}
+
+// StartAnswer is the answer to: may a session be started?
+type StartAnswer struct {
+	Free    bool     `json:"free"`
+	Session *Session `json:"session"` // what stands in the way; its token is left out
+}
+
+// CreateRequest opens a session.
+type CreateRequest struct {
+	By
+	Product     ProductName
+	Description string
+	Force       bool
+	DryRun      bool
+}
+
+// PutModule is one module of a put.
+type PutModule struct {
+	Module ModuleName
+	// Artifact has been uploaded before. Its zero value keeps the artifact of
+	// the last put or release and changes the configuration only.
+	Artifact Artifact
+	// Flags and File are the two upper layers of the configuration; module.yaml
+	// in the artifact and the last release are the lower ones, and the server's.
+	Flags ConfigPatch
+	File  []byte // YAML as in module.yaml
+}
+
+// PutRequest adds builds to the open session.
+type PutRequest struct {
+	By
+	Product ProductName
+	Modules []PutModule
+	Init    bool // the modules have never been released
+	DryRun  bool
+}
+
+// PutAnswer tells what one module's put led to.
+type PutAnswer struct {
+	Version VersionID     `json:"version"`
+	From    VersionID     `json:"from,omitzero"` // the last release
+	Digest  string        `json:"digest"`
+	Same    bool          `json:"same"` // already online: nothing to ship
+	Changes []FieldChange `json:"changes"`
+}
+
+// ModuleRequest names modules of the open session.
+type ModuleRequest struct {
+	By
+	Product ProductName
+	Modules []ModuleName
+	DryRun  bool
+}
+
+// PlanRequest asks what commit would change. Only the owner is answered.
+type PlanRequest struct {
+	By
+	Product ProductName
+}
+
+// PlanLine is one module that commit would change.
+type PlanLine struct {
+	Module ModuleName  `json:"module"`
+	From   VersionID   `json:"from,omitzero"`
+	To     VersionID   `json:"to,omitzero"` // zero: removed
+	Size   int64       `json:"size"`        // bytes of the artifact
+	Digest string      `json:"digest"`      // of the version
+	State  TargetState `json:"state"`
+	Detail string      `json:"detail,omitempty"` // why it failed
+}
+
+// VerbRequest asks for a verb.
+type VerbRequest struct {
+	By
+	Verb    Verb
+	Product ProductName
+	Modules []ModuleName       // ship, unship; empty: all
+	Scale   map[ModuleName]int // scale
+	DryRun  bool               // tell the steps, change nothing
+	Yes     bool               // a person was asked already
+	Prune   bool               // refresh: also end what abt2 does not know
+
+	// Zero stands for the default in each case.
+	AckTimeout    time.Duration // for confirmations before the point of no return; 10 s
+	SettleTimeout time.Duration // for names and jobs to follow a switch; 30 s
+	DrainTimeout  time.Duration // for requests on their way through a retiring environment; 30 s
+}
+
+// Progress is one thing that happened, or is awaited, while a verb works.
+type Progress struct {
+	Module ModuleName `json:"module,omitempty"` // empty: the verb as a whole
+	Step   string     `json:"step"`             // one word: start, wait, healthy, failed, prepare, flip, settle, drain, stop, …
+	Text   string     `json:"text"`             // for people
+	Done   int        `json:"done,omitempty"`   // of Total, where counted
+	Total  int        `json:"total,omitempty"`
+}
+
+// Outcome is how a verb ended. A verb that had been done already is Same.
+type Outcome struct {
+	Verb  Verb          `json:"verb"`
+	From  EnvironmentID `json:"from,omitempty"`
+	To    EnvironmentID `json:"to,omitempty"`
+	Same  bool          `json:"same,omitempty"`
+	Steps []string      `json:"steps,omitempty"` // dry run: what would be done
+	// Confirmed counts who confirmed the switch; Unconfirmed names who did not.
+	Edges       int      `json:"edges,omitempty"`
+	Routers     int      `json:"routers,omitempty"`
+	Unconfirmed []string `json:"unconfirmed,omitempty"`
+	// Switched is from the verb's flip to the last edge's confirmation, Settled
+	// from there until names and jobs had followed.
+	Switched time.Duration `json:"switched_ns,omitempty"`
+	Settled  time.Duration `json:"settled_ns,omitempty"`
+	Failed   []Failure     `json:"failed,omitempty"` // ship: modules that did not become healthy
+	Warnings []string      `json:"warnings,omitempty"`
+	Cookie   string        `json:"cookie,omitempty"` // abt2=TOKEN, where the verb led to an environment that one selects
+	Link     string        `json:"link,omitempty"`
+	Next     string        `json:"next"` // the commands to go on with
+}
+
+// Failure is a version that did not become healthy.
+type Failure struct {
+	Version VersionID `json:"version"`
+	Reason  string    `json:"reason"`
+	Log     []string  `json:"log"` // its last lines
+}
+
+// Status is a product as it stands. Absent parts are null.
+type Status struct {
+	Product   ProductName        `json:"product"`
+	Session   *SessionStatus     `json:"session"`
+	Online    *EnvironmentStatus `json:"online"`
+	Preview   *EnvironmentStatus `json:"preview"`
+	Backup    *EnvironmentStatus `json:"backup"`
+	Instances []InstanceStatus   `json:"instances"`
+	Names     []NameStatus       `json:"names"`
+	Routers   []RouterStatus     `json:"routers"`
+	Edges     []string           `json:"edges"` // addresses users reach
+	Running   *Intent            `json:"running"`
+	Unsettled bool               `json:"unsettled"`
+	Next      string             `json:"next"`
+}
+
+// SessionStatus is a session as it stands.
+type SessionStatus struct {
+	ID          SessionID    `json:"id"`
+	State       SessionState `json:"state"`
+	Operator    string       `json:"op"`
+	Description string       `json:"description"`
+	Created     time.Time    `json:"created"`
+	Targets     []PlanLine   `json:"targets"`
+}
+
+// EnvironmentStatus is an environment as it stands.
+type EnvironmentStatus struct {
+	ID      EnvironmentID            `json:"id"`
+	Product ProductName              `json:"product"`
+	Role    Role                     `json:"role"`
+	Modules map[ModuleName]VersionID `json:"modules"`
+	Cookie  string                   `json:"cookie,omitempty"` // abt2=TOKEN whole
+	Link    string                   `json:"link,omitempty"`
+}
+
+// InstanceStatus is an instance as it stands.
+type InstanceStatus struct {
+	ID       InstanceID    `json:"id"`
+	Module   ModuleName    `json:"module"`
+	Version  VersionID     `json:"version"`
+	Address  string        `json:"address"`
+	State    InstanceState `json:"state"`
+	Restarts int           `json:"restarts"`
+	Detail   string        `json:"detail,omitempty"`
+}
+
+// NameStatus is an unversioned name as it stands.
+type NameStatus struct {
+	Module  ModuleName  `json:"module"`
+	Product ProductName `json:"product"` // the owner
+	Address string      `json:"address"`
+	Version VersionID   `json:"version,omitzero"` // that stands there; zero: none
+}
+
+// RouterStatus is a router as the feed knows it.
+type RouterStatus struct {
+	ID        string    `json:"id"`
+	Role      string    `json:"role"` // edge, process or relay
+	Version   VersionID `json:"version,omitzero"`
+	Connected bool      `json:"connected"`
+	Applied   Mark      `json:"applied"`
+	Mixed     uint64    `json:"mixed"`     // requests that saw another release than they were stamped with
+	Restamped uint64    `json:"restamped"` // calls that lost their request's stamp
+}
+
+// ValidateRequest selects what to compare; nothing selected is everything.
+type ValidateRequest struct {
+	Product                                         ProductName
+	Platform, Edge, ConfigCentre, Registry, Routers bool
+}
+
+// Difference is one place where reality is not what it should be.
+type Difference struct {
+	Part   string `json:"part"`   // platform, edge, config-centre, registry, routers or state
+	Object string `json:"object"` // what differs
+	Should string `json:"should"`
+	Is     string `json:"is"`
+	Remedy string `json:"remedy"`
+}
+
+// LogsRequest selects logs. A zero number selects as Service.Logs says.
+type LogsRequest struct {
+	Product ProductName
+	Version VersionID
+	Tail    int // lines of each instance; negative: all
+	Follow  bool
+}
