@@ -74,6 +74,9 @@ type PutModule struct {
 	// in the artifact and the last release are the lower ones, and the server's.
 	Flags ConfigPatch
 	File  []byte // YAML as in module.yaml
+	// Init says that this module has never been released, as PutRequest.Init
+	// says it of all.
+	Init bool
 }
 
 // PutRequest adds builds to the open session.

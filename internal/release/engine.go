@@ -1,0 +1,260 @@
+// Package release is the engine: from what abt2 believes it derives what should
+// be, compares it with what is, and takes the steps between, each of which may
+// be repeated after a crash.
+package release
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+
+	"abt2.dev"
+)
+
+// Store keeps the state. Update runs fn on a copy of the current state and
+// stores the outcome as one guarded transaction, running fn again if another
+// change came in between; an error of fn is returned as it is and nothing changes.
+type Store interface {
+	State(ctx context.Context) (*abt2.State, error)
+	Update(ctx context.Context, fn func(*abt2.State) error) (*abt2.State, error)
+	// Mark gives a table of this content its identity: the same content as the
+	// last gets the same mark, any other the next revision.
+	Mark(ctx context.Context, digest string) (abt2.Mark, error)
+	Events(ctx context.Context, product abt2.ProductName, limit int) ([]abt2.Event, error)
+}
+
+// Artifacts keeps builds by their content.
+type Artifacts interface {
+	Has(digest string) bool
+	Put(ctx context.Context, a abt2.Artifact, body io.Reader) error
+	// Unpacked returns where the artifact lies ready to run.
+	Unpacked(ctx context.Context, a abt2.Artifact) (string, error)
+	// ModuleYAML returns the artifact's module.yaml, nil if it has none.
+	ModuleYAML(ctx context.Context, a abt2.Artifact) ([]byte, error)
+	// Remove deletes all artifacts but those to keep.
+	Remove(ctx context.Context, keep map[string]bool) (removed int, freed int64, err error)
+}
+
+// Routers is the feed as the engine sees it.
+type Routers interface {
+	// Publish sends the table to every process that routes.
+	Publish(t abt2.Table)
+	// Statuses returns what is known of every router, edges included.
+	Statuses() []abt2.RouterStatus
+	// WaitDrained waits until every connected router has reported, after the
+	// call began, that it is at work on no request of the environment. When ctx
+	// ends first the error names who still is.
+	WaitDrained(ctx context.Context, env abt2.EnvironmentID) error
+	// Forget removes a router that will not come back.
+	Forget(id string)
+	// Changed returns a channel that is closed when Statuses may next answer differently.
+	Changed() <-chan struct{}
+}
+
+// EdgeTarget is one gateway instance that the engine keeps up to date.
+type EdgeTarget struct {
+	ID      string
+	Edge    abt2.Edge
+	Address string // where users reach it, for people
+}
+
+// Config is what an Engine works with. Every field is needed unless it says otherwise.
+type Config struct {
+	Store     Store
+	Artifacts Artifacts
+	Platform  abt2.Platform
+	Edges     []EdgeTarget
+	Registry  abt2.Registry
+	Routers   Routers
+	// DecodeModule reads module.yaml; source names it in messages.
+	DecodeModule func(b []byte, source string) (abt2.ConfigPatch, error)
+	// NewName finds an address for the unversioned name of a new service.
+	NewName func(ctx context.Context, taken func(address string) bool) (string, error)
+	// EdgeURL is the base of printed links.
+	EdgeURL string
+	// InstanceEnv is given to every instance beside what the engine adds.
+	InstanceEnv map[string]string
+	Log         *slog.Logger
+}
+
+// Engine runs releases. It implements abt2.Service. Its methods may be called
+// from several goroutines; they answer CodeUnavailable until Ready.
+type Engine struct {
+	Config
+	changed signal        // something that a verb may be waiting for is different
+	ready   chan struct{} // closed once instances have been found and a table is out
+
+	observing sync.Mutex
+
+	mu        sync.Mutex
+	instances []abt2.Instance           // what the platform last answered
+	cordoned  map[abt2.InstanceID]bool  // about to end: no longer in the table
+	runs      map[abt2.ProductName]*run // verbs at work, by product
+	starting  map[abt2.VersionID]bool   // versions that a ship is bringing up
+
+	keeping sync.RWMutex  // held while artifacts are removed, shared while a put names some
+	placing sync.Mutex    // one change of what should run at a time
+	poke    chan struct{} // one slot: the keeper may find something to do
+
+	publishing sync.Mutex // one publication at a time, so that marks and contents agree
+	published  abt2.EdgeRoutes
+	round      string // part of a mark's content; another one makes a new mark
+	syncers    []*syncer
+
+	work context.Context // ends when Serve ends: the verbs' context
+	verb sync.WaitGroup
+}
+
+var _ abt2.Service = (*Engine)(nil)
+
+// New returns an engine that does nothing until Serve.
+func New(c Config) *Engine {
+	e := &Engine{
+		Config: c, ready: make(chan struct{}),
+		cordoned: map[abt2.InstanceID]bool{}, runs: map[abt2.ProductName]*run{},
+		starting: map[abt2.VersionID]bool{}, poke: make(chan struct{}, 1),
+	}
+	for _, t := range c.Edges {
+		e.syncers = append(e.syncers, &syncer{target: t, log: c.Log, changed: &e.changed, wake: make(chan struct{}, 1)})
+	}
+	return e
+}
+
+// Ready is closed once the platform's instances have been found again and the
+// first table is published.
+func (e *Engine) Ready() <-chan struct{} { return e.ready }
+
+// Serve finds the platform's instances, publishes the first table, finishes what
+// a crash interrupted, and follows the platform until ctx ends. Verbs at work
+// are then left for the next Serve. It returns the context's cause.
+func (e *Engine) Serve(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	e.work = ctx
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer e.verb.Wait()
+	defer stop(errors.New("the engine has ended"))
+
+	moved := make(chan struct{}, 1)
+	group.Go(func() {
+		if err := e.Platform.Watch(ctx, moved); ctx.Err() == nil {
+			stop(abt2.Wrap(abt2.CodeFailed, err, "the platform can no longer be watched"))
+		}
+	})
+	for _, s := range e.syncers {
+		group.Go(func() { s.run(ctx) })
+	}
+	if err := e.begin(ctx); err != nil {
+		return err
+	}
+	close(e.ready)
+	group.Go(func() { e.forwardRouters(ctx) })
+	group.Go(func() { e.keep(ctx) })
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-moved:
+			if err := e.observe(ctx); err != nil && ctx.Err() == nil {
+				e.Log.Warn("instances cannot be read", "error", err)
+			} else if _, err := e.publish(ctx); err != nil && ctx.Err() == nil {
+				e.Log.Error("table cannot be published", "error", err)
+			}
+		}
+	}
+}
+
+// begin brings the engine from nothing to ready.
+func (e *Engine) begin(ctx context.Context) error {
+	if err := e.observe(ctx); err != nil {
+		return err
+	}
+	if err := e.resume(ctx); err != nil {
+		return err
+	}
+	_, err := e.publish(ctx)
+	return err
+}
+
+// observe asks the platform what runs.
+// A router whose instance is known to have ended is forgotten.
+func (e *Engine) observe(ctx context.Context) error {
+	e.observing.Lock() // else an older answer could replace a newer one
+	defer e.observing.Unlock()
+	list, err := e.Platform.Instances(ctx)
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	e.instances = list
+	present := map[abt2.InstanceID]bool{}
+	for _, i := range list {
+		present[i.ID] = true
+	}
+	for id := range e.cordoned {
+		if !present[id] {
+			delete(e.cordoned, id)
+		}
+	}
+	e.mu.Unlock()
+	for _, r := range e.Routers.Statuses() {
+		if r.Role == "process" && !r.Connected && !present[abt2.InstanceID(r.ID)] {
+			e.Routers.Forget(r.ID) // its instance has ended
+		}
+	}
+	e.changed.fire()
+	return nil
+}
+
+// running returns the instances as last observed, the cordoned ones left out on request.
+func (e *Engine) running(cordoned bool) []abt2.Instance {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := make([]abt2.Instance, 0, len(e.instances))
+	for _, i := range e.instances {
+		if cordoned || !e.cordoned[i.ID] {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// forwardRouters lets waiting verbs look again whenever a router reports.
+func (e *Engine) forwardRouters(ctx context.Context) {
+	for {
+		changed := e.Routers.Changed()
+		e.changed.fire()
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
+}
+
+// await returns nil once cond holds, or the context's cause. cond is asked
+// again whenever something changed.
+func (e *Engine) await(ctx context.Context, cond func() bool) error {
+	for {
+		changed := e.changed.wait()
+		if cond() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (e *Engine) checkReady() error {
+	select {
+	case <-e.ready:
+		return nil
+	default:
+		return abt2.Errorf(abt2.CodeUnavailable, "the server is still finding its instances and edge again; try again in a moment")
+	}
+}

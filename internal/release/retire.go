@@ -1,0 +1,84 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"abt2.dev"
+)
+
+// releasesKept is how many past releases keep their artifacts.
+const releasesKept = 10
+
+// retire takes down every environment that nothing names any more, in the one
+// order that cuts no request: no edge sends to it, nobody is at work on a
+// request of it, no router knows it, and only then its instances end. What
+// takes longer than limit is told as a warning and left to the keeper.
+func (e *Engine) retire(ctx context.Context, r *run, limit time.Duration) (warnings []string, err error) {
+	wait, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	s, err := e.Store.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	mark, err := e.publish(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range s.Products {
+		for _, id := range p.Retiring {
+			r.report("", "drain", "requests of environment %d end", id)
+			if missing := e.confirm(wait, mark, nil); len(missing) > 0 {
+				return append(warnings, fmt.Sprintf("environment %d stays up: not confirmed by %s", id, strings.Join(missing, ", "))), ctx.Err()
+			}
+			if err := e.Routers.WaitDrained(wait, id); err != nil {
+				if ctx.Err() != nil {
+					return warnings, context.Cause(ctx)
+				}
+				warnings = append(warnings, fmt.Sprintf("environment %d was dropped while requests were at work: %v", id, err))
+			}
+			if _, err := e.Store.Update(ctx, func(s *abt2.State) error { s.Drained(p.Name, id); return nil }); err != nil {
+				return warnings, err
+			}
+		}
+	}
+	if mark, err = e.publish(ctx); err != nil {
+		return warnings, err
+	}
+	dropped, cancelDropped := context.WithTimeout(ctx, limit)
+	defer cancelDropped()
+	if missing := e.confirm(dropped, mark, nil); len(missing) > 0 {
+		return append(warnings, "instances stay up until they are forgotten by "+strings.Join(missing, ", ")), ctx.Err()
+	}
+	return warnings, e.stopUnused(ctx, r, false)
+}
+
+// clean ends the session and takes down what only it needed.
+func (e *Engine) clean(ctx context.Context, r *run, s *abt2.State) (abt2.Outcome, error) {
+	q := r.request
+	sess, p := s.Session(q.Product), s.Products[q.Product]
+	out := abt2.Outcome{To: p.Online}
+	if out.From = sess.Preview; sess.State == abt2.SessionCommitted {
+		out.From = p.Backup
+	}
+	s, err := e.Store.Update(ctx, func(s *abt2.State) error { return s.Clean(q.Product, abt2.Actor{Now: time.Now()}) })
+	if err != nil {
+		return out, err
+	}
+	out.Next = nextFor(s, q.Product, q.Operator)
+	if out.Warnings, err = e.retire(ctx, r, q.DrainTimeout); err != nil {
+		return out, err
+	}
+	e.keeping.Lock()
+	defer e.keeping.Unlock()
+	if s, err = e.Store.State(ctx); err != nil {
+		return out, err
+	}
+	n, freed, err := e.Artifacts.Remove(ctx, s.KeptArtifacts(releasesKept))
+	if n > 0 {
+		r.report("", "artifacts", "removed %d old builds, %d bytes", n, freed)
+	}
+	return out, err
+}

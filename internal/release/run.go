@@ -1,0 +1,341 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"abt2.dev"
+)
+
+// run is one verb at work. Any number of callers may follow it; it goes on
+// when they leave.
+type run struct {
+	request abt2.VerbRequest
+	actor   abt2.Actor
+	cancel  context.CancelCauseFunc
+	stopped bool          // a commit was cancelled in favour of this rollback
+	done    chan struct{} // closed once outcome and err stand
+
+	mu      sync.Mutex
+	events  []abt2.Progress
+	more    signal
+	outcome abt2.Outcome
+	err     error
+}
+
+// errSuperseded ends a commit in favour of a rollback.
+var errSuperseded = errors.New("superseded by rollback")
+
+func (r *run) report(module abt2.ModuleName, step, format string, args ...any) {
+	r.tell(abt2.Progress{Module: module, Step: step, Text: fmt.Sprintf(format, args...)})
+}
+
+func (r *run) tell(p abt2.Progress) {
+	r.mu.Lock()
+	r.events = append(r.events, p)
+	r.mu.Unlock()
+	r.more.fire()
+}
+
+// follow passes on everything the verb has reported and reports until it ends.
+func (r *run) follow(ctx context.Context, progress func(abt2.Progress)) (abt2.Outcome, error) {
+	for seen := 0; ; {
+		more := r.more.wait()
+		r.mu.Lock()
+		fresh := r.events[seen:]
+		r.mu.Unlock()
+		seen += len(fresh)
+		for _, p := range fresh {
+			progress(p)
+		}
+		select {
+		case <-r.done:
+			r.mu.Lock()
+			fresh := r.events[seen:]
+			r.mu.Unlock()
+			for _, p := range fresh {
+				progress(p)
+			}
+			return r.outcome, r.err
+		default:
+		}
+		select {
+		case <-r.done:
+		case <-more:
+		case <-ctx.Done():
+			return abt2.Outcome{}, abt2.Wrap(abt2.CodeUnavailable, context.Cause(ctx), "detached; %s goes on in the server: repeat the command to attach again", r.request.Verb)
+		}
+	}
+}
+
+// same reports whether a request asks for what the run does already.
+func (r *run) same(q abt2.VerbRequest) bool {
+	return r.request.Verb == q.Verb && r.request.Operator == q.Operator && slices.Equal(r.request.Modules, q.Modules)
+}
+
+// Run implements abt2.Service.
+func (e *Engine) Run(ctx context.Context, q abt2.VerbRequest, progress func(abt2.Progress)) (abt2.Outcome, error) {
+	if err := e.checkReady(); err != nil {
+		return abt2.Outcome{}, err
+	}
+	if progress == nil {
+		progress = func(abt2.Progress) {}
+	}
+	slices.Sort(q.Modules)
+	q.Modules = slices.Compact(q.Modules)
+	q.AckTimeout = orDefault(q.AckTimeout, 10*time.Second)
+	q.SettleTimeout = orDefault(q.SettleTimeout, 30*time.Second)
+	q.DrainTimeout = orDefault(q.DrainTimeout, 30*time.Second)
+	if q.DryRun {
+		return e.dryRun(ctx, q)
+	}
+	r, err := e.attach(ctx, q)
+	if err != nil {
+		return abt2.Outcome{}, err
+	}
+	return r.follow(ctx, progress)
+}
+
+func orDefault(d, def time.Duration) time.Duration {
+	if d <= 0 {
+		return def
+	}
+	return d
+}
+
+func actor(ctx context.Context, by abt2.By) abt2.Actor {
+	return abt2.Actor{Operator: by.Operator, Takeover: by.Takeover, Identity: abt2.IdentityOf(ctx), Now: time.Now()}
+}
+
+// attach returns the run of the verb: the one at work, or a new one. A rollback
+// ends a commit that is at work and takes its place.
+func (e *Engine) attach(ctx context.Context, q abt2.VerbRequest) (*run, error) {
+	stopped := false
+	for {
+		e.mu.Lock()
+		current := e.runs[q.Product]
+		if current == nil {
+			r := e.launch(ctx, q, stopped)
+			e.mu.Unlock()
+			return r, nil
+		}
+		e.mu.Unlock()
+		switch {
+		case current.same(q):
+			return current, nil
+		case q.Verb == abt2.VerbRollback && current.request.Verb == abt2.VerbCommit && (current.request.Operator == q.Operator || q.Takeover):
+			current.cancel(errSuperseded)
+			stopped = true
+			select {
+			case <-current.done:
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			}
+		default:
+			return nil, abt2.Errorf(abt2.CodeRefused, "%s by %s is at work on %s; wait for it: abt2 status", current.request.Verb, current.request.Operator, q.Product)
+		}
+	}
+}
+
+// launch starts the verb under the engine's own context. The caller holds e.mu.
+func (e *Engine) launch(ctx context.Context, q abt2.VerbRequest, stopped bool) *run {
+	work, cancel := context.WithCancelCause(e.work)
+	r := &run{request: q, actor: actor(ctx, q.By), cancel: cancel, stopped: stopped, done: make(chan struct{})}
+	e.runs[q.Product] = r
+	e.verb.Go(func() {
+		r.outcome, r.err = e.perform(work, r)
+		r.outcome.Verb = q.Verb
+		e.mu.Lock()
+		delete(e.runs, q.Product)
+		e.mu.Unlock()
+		close(r.done)
+		cancel(nil)
+		e.pokeKeeper()
+	})
+	return r
+}
+
+// perform begins the verb, does it, and takes its intent away again. When the
+// engine ends in between, the intent stays for the next one.
+func (e *Engine) perform(ctx context.Context, r *run) (abt2.Outcome, error) {
+	q := r.request
+	var done *abt2.Outcome
+	s, err := e.Store.Update(ctx, func(s *abt2.State) error {
+		if done = e.alreadyDone(s, r); done != nil {
+			return nil
+		}
+		if err := s.Begin(q.Product, r.actor, q.Verb, q.Modules); err != nil {
+			return err
+		}
+		return e.checkVerb(s, q)
+	})
+	switch {
+	case err != nil:
+		return abt2.Outcome{}, err
+	case done != nil:
+		return *done, nil
+	}
+	var out abt2.Outcome
+	switch q.Verb {
+	case abt2.VerbShip:
+		out, err = e.ship(ctx, r, s)
+	case abt2.VerbUnship:
+		out, err = e.unship(ctx, r)
+	case abt2.VerbCommit:
+		out, err = e.commit(ctx, r, s)
+	case abt2.VerbRollback:
+		out, err = e.rollback(ctx, r, s)
+	case abt2.VerbClean:
+		out, err = e.clean(ctx, r, s)
+	case abt2.VerbRefresh:
+		out, err = e.refresh(ctx, r)
+	case abt2.VerbScale:
+		out, err = e.scale(ctx, r)
+	default:
+		err = abt2.Errorf(abt2.CodeInvalid, "verb %q: is unknown", q.Verb)
+	}
+	if e.work.Err() != nil {
+		return out, abt2.Wrap(abt2.CodeUnavailable, context.Cause(e.work), "the server ended while %s was at work; start it and repeat the command", q.Verb)
+	}
+	if errors.Is(context.Cause(ctx), errSuperseded) {
+		err = abt2.Wrap(abt2.CodeRefused, err, "%s was %v", q.Verb, errSuperseded)
+	}
+	// A superseded verb has a cancelled context, and must still leave cleanly.
+	_, endErr := e.Store.Update(context.WithoutCancel(ctx), func(s *abt2.State) error { s.End(q.Product); return nil })
+	return out, errors.Join(err, endErr)
+}
+
+// alreadyDone answers a verb that the state shows to be done. Nil: it is not.
+func (e *Engine) alreadyDone(s *abt2.State, r *run) *abt2.Outcome {
+	q := r.request
+	p, sess := s.Products[q.Product], s.Session(q.Product)
+	if p == nil || p.Intent != nil {
+		return nil
+	}
+	if sess != nil && sess.Operator != q.Operator {
+		return nil
+	}
+	is := func(from, to abt2.EnvironmentID, next string) *abt2.Outcome {
+		return &abt2.Outcome{Same: true, From: from, To: to, Next: next, Cookie: e.cookie(p, sess), Link: e.link(p, sess)}
+	}
+	switch {
+	case q.Verb == abt2.VerbClean && sess == nil && q.Operator != "":
+		return is(p.Online, p.Online, nextFor(s, q.Product, q.Operator))
+	case q.Verb == abt2.VerbCommit && sess != nil && sess.State == abt2.SessionCommitted:
+		return is(p.Backup, p.Online, nextFor(s, q.Product, q.Operator))
+	case q.Verb == abt2.VerbRollback && sess != nil && sess.State == abt2.SessionOpen && r.stopped:
+		out := is(p.Online, p.Online, nextFor(s, q.Product, q.Operator))
+		out.Warnings = []string{"the commit was cancelled before its switch: users saw nothing of it"}
+		return out
+	case q.Verb == abt2.VerbRollback && sess != nil && sess.State == abt2.SessionOpen && sess.WasOnline != 0:
+		return is(sess.WasOnline, p.Online, nextFor(s, q.Product, q.Operator))
+	}
+	return nil
+}
+
+// checkVerb refuses what only the engine can know.
+func (e *Engine) checkVerb(s *abt2.State, q abt2.VerbRequest) error {
+	p := s.Products[q.Product]
+	var target abt2.EnvironmentID
+	switch q.Verb {
+	case abt2.VerbCommit:
+		target = s.Session(q.Product).Preview
+	case abt2.VerbRollback:
+		target = p.Backup
+		if len(s.Environments[target].Modules) == 0 && !q.Yes {
+			return abt2.Errorf(abt2.CodeConfirm, "this was the first release: rollback goes back to the empty environment and users see 503; to do it: abt2 rollback --op=%s --yes", q.Operator)
+		}
+	case abt2.VerbScale:
+		return s.Clone().SetScale(q.Product, abt2.Actor{Operator: q.Operator, Takeover: q.Takeover}, q.Scale)
+	default:
+		return nil
+	}
+	running := e.running(false)
+	for _, m := range s.Environments[target].ModuleNames() {
+		v := s.Environments[target].Modules[m]
+		if s.Versions[v].Config.Kind != abt2.KindJob && healthy(running, v) == 0 {
+			return abt2.Errorf(abt2.CodeRefused, "%s has no healthy instance, so users would be answered 503; look: abt2 logs %s; bring it back: abt2 refresh --op=%s", v, v, q.Operator)
+		}
+	}
+	return nil
+}
+
+// dryRun tells what the verb would do, from the rules themselves.
+func (e *Engine) dryRun(ctx context.Context, q abt2.VerbRequest) (abt2.Outcome, error) {
+	s, err := e.Store.State(ctx)
+	if err != nil {
+		return abt2.Outcome{}, err
+	}
+	r := &run{request: q, actor: actor(ctx, q.By)}
+	if done := e.alreadyDone(s, r); done != nil {
+		done.Verb = q.Verb
+		return *done, nil
+	}
+	before := s.Clone()
+	if err := s.Begin(q.Product, r.actor, q.Verb, q.Modules); err != nil {
+		return abt2.Outcome{}, err
+	}
+	if err := e.checkVerb(s, q); err != nil {
+		return abt2.Outcome{}, err
+	}
+	steps, err := e.steps(ctx, before, s, r)
+	if err != nil {
+		return abt2.Outcome{}, err
+	}
+	return abt2.Outcome{Verb: q.Verb, From: before.Products[q.Product].Online, To: s.Products[q.Product].Online, Steps: steps}, nil
+}
+
+// steps plays the verb's rule on s and says what would follow from it.
+func (e *Engine) steps(ctx context.Context, before, s *abt2.State, r *run) ([]string, error) {
+	q := r.request
+	var err error
+	switch q.Verb {
+	case abt2.VerbShip:
+		var all []abt2.VersionID
+		for _, t := range asked(s.Session(q.Product), q.Modules) {
+			if !t.Put.IsZero() {
+				all = append(all, t.Put)
+			}
+		}
+		err = s.Shipped(q.Product, r.actor, all, nil)
+	case abt2.VerbUnship:
+		err = s.Unshipped(q.Product, r.actor)
+	case abt2.VerbCommit:
+		err = s.Commit(q.Product, r.actor)
+	case abt2.VerbRollback:
+		err = s.Rollback(q.Product, r.actor)
+	case abt2.VerbClean:
+		err = s.Clean(q.Product, r.actor)
+	case abt2.VerbScale:
+		err = s.SetScale(q.Product, r.actor, q.Scale)
+	case abt2.VerbRefresh:
+		return e.mendingSteps(ctx, s, q)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, old := s.Products[q.Product], before.Products[q.Product]
+	for _, id := range p.Retiring {
+		s.Drained(q.Product, id)
+	}
+	var steps []string
+	was, will := desiredVersions(before), desiredVersions(s)
+	for _, v := range sortedVersions(will) {
+		if was[v] != will[v] {
+			steps = append(steps, fmt.Sprintf("run %s × %d (now %d)", v, will[v], was[v]))
+		}
+	}
+	if p.Online != old.Online {
+		steps = append(steps, fmt.Sprintf("move every user from environment %d to %d", old.Online, p.Online))
+	}
+	for _, v := range sortedVersions(was) {
+		if will[v] == 0 {
+			steps = append(steps, fmt.Sprintf("stop %s once no request needs it", v))
+		}
+	}
+	return steps, nil
+}

@@ -1,0 +1,296 @@
+package release_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"go.uber.org/goleak"
+
+	"abt2.dev"
+	"abt2.dev/internal/driver/fake"
+	"abt2.dev/internal/release"
+	"abt2.dev/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestScripts runs testdata/*: each line is a command of an operator, or of
+// fate, and its output is what the operator reads. go test -rewrite renews them.
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		w := newWorld(t)
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string { return w.do(t, d) })
+	})
+}
+
+// world is an engine with everything around it in memory.
+type world struct {
+	store    *storetest.Memory
+	platform *fake.Platform
+	edge     *edge
+	routers  *routers
+	builds   *builds
+	engine   *release.Engine
+	stop     func()
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{
+		store: storetest.NewMemory("epoch"), platform: fake.NewPlatform(), edge: &edge{}, routers: &routers{changed: make(chan struct{})},
+		builds: &builds{held: map[string][]byte{}},
+	}
+	w.start(t)
+	t.Cleanup(func() { w.stop() })
+	return w
+}
+
+// start begins an engine on what is there, as a server that starts does.
+func (w *world) start(t *testing.T) {
+	w.engine = release.New(release.Config{
+		Store: w.store, Artifacts: w.builds, Platform: w.platform,
+		Edges:    []release.EdgeTarget{{ID: "edge-1", Edge: w.edge, Address: "127.0.0.1:8080"}},
+		Registry: registry{w.edge}, Routers: w.routers,
+		DecodeModule: decodeModule,
+		NewName: func(_ context.Context, taken func(string) bool) (string, error) {
+			for port := 18000; ; port++ {
+				if a := "127.0.0.1:" + strconv.Itoa(port); !taken(a) {
+					return a, nil
+				}
+			}
+		},
+		EdgeURL: "http://127.0.0.1:8080", Log: slog.New(slog.DiscardHandler),
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.engine.Serve(ctx) }()
+	w.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("the engine ended with %v", err)
+		}
+	})
+	select {
+	case <-w.engine.Ready():
+	case err := <-done:
+		t.Fatalf("the engine ended before it was ready: %v", err)
+	}
+}
+
+// do runs one command of a script.
+func (w *world) do(t *testing.T, d *datadriven.TestData) string {
+	ctx, cancel := context.WithTimeout(abt2.WithIdentity(context.Background(), "test"), 20*time.Second)
+	defer cancel()
+	by := abt2.By{Operator: "ann"}
+	var modules []abt2.ModuleName
+	var limit time.Duration
+	req := abt2.VerbRequest{}
+	for _, arg := range d.CmdArgs {
+		switch {
+		case arg.Key == "op":
+			by.Operator = strings.Join(arg.Vals, "")
+		case arg.Key == "takeover":
+			by.Takeover = true
+		case arg.Key == "yes":
+			req.Yes = true
+		case arg.Key == "dry":
+			req.DryRun = true
+		case arg.Key == "prune":
+			req.Prune = true
+		case arg.Key == "within":
+			limit, _ = time.ParseDuration(arg.Vals[0])
+		case len(arg.Vals) == 0:
+			modules = append(modules, abt2.ModuleName(arg.Key))
+		}
+	}
+	req.By, req.Verb, req.Product, req.Modules = by, abt2.Verb(d.Cmd), abt2.DefaultProduct, modules
+	req.AckTimeout, req.DrainTimeout, req.SettleTimeout = limit, limit, limit
+
+	var out strings.Builder
+	var err error
+	switch d.Cmd {
+	case "start":
+		var a abt2.StartAnswer
+		if a, err = w.engine.Start(ctx, abt2.DefaultProduct); err == nil {
+			fmt.Fprintf(&out, "free: %v\n", a.Free)
+		}
+	case "create":
+		var s abt2.Session
+		s, err = w.engine.Create(ctx, abt2.CreateRequest{By: by, Product: abt2.DefaultProduct})
+		if err == nil {
+			fmt.Fprintf(&out, "session %d of %s on environment %d\n", s.ID, s.Operator, s.Base)
+		}
+	case "put":
+		err = w.put(ctx, &out, d, by)
+	case "drop":
+		err = w.engine.Drop(ctx, abt2.ModuleRequest{By: by, Product: abt2.DefaultProduct, Modules: modules})
+	case "remove":
+		err = w.engine.Remove(ctx, abt2.ModuleRequest{By: by, Product: abt2.DefaultProduct, Modules: modules})
+	case "plan":
+		var lines []abt2.PlanLine
+		lines, err = w.engine.Plan(ctx, abt2.PlanRequest{By: by, Product: abt2.DefaultProduct})
+		for _, l := range lines {
+			fmt.Fprintf(&out, "%s: %s → %s %s\n", l.Module, or(l.From.String(), "none"), or(l.To.String(), "none"), l.State)
+		}
+	case "ship", "unship", "commit", "rollback", "clean", "refresh":
+		err = w.verb(ctx, &out, req)
+	case "scale":
+		req.Modules, req.Scale = nil, map[abt2.ModuleName]int{}
+		for _, arg := range d.CmdArgs {
+			if len(arg.Vals) == 1 && arg.Key != "op" {
+				req.Scale[abt2.ModuleName(arg.Key)], _ = strconv.Atoi(arg.Vals[0])
+			}
+		}
+		err = w.verb(ctx, &out, req)
+	case "status":
+		err = w.status(ctx, &out)
+	case "validate":
+		var list []abt2.Difference
+		list, err = w.engine.Validate(ctx, abt2.ValidateRequest{Product: abt2.DefaultProduct})
+		for _, x := range list {
+			fmt.Fprintf(&out, "%s %s: should be %s, is %s\n", x.Part, x.Object, x.Should, x.Is)
+		}
+	case "history":
+		var list []abt2.Event
+		list, err = w.engine.History(ctx, abt2.DefaultProduct, 0)
+		for _, x := range list {
+			fmt.Fprintf(&out, "%s: %s %d → %d %s\n", x.Operator, x.Verb, x.From, x.To, x.Text)
+		}
+	case "served":
+		out.WriteString(w.edge.describe())
+	case "restart":
+		w.stop()
+		w.start(t)
+	case "sick", "well":
+		v, parseErr := abt2.ParseVersionID(string(modules[0]))
+		if parseErr != nil {
+			t.Fatalf("%s: %v", d.Pos, parseErr)
+		}
+		w.platform.SetUnhealthy(v, d.Cmd == "sick")
+	case "stray":
+		// Somebody starts what abt2 never heard of.
+		stray := abt2.Workload{Version: abt2.Version{ID: abt2.VersionID{Module: modules[0], Number: 1}}, Scale: 1}
+		err = w.platform.Apply(ctx, stray)
+	case "lose":
+		// Somebody ends what abt2 started.
+		v, parseErr := abt2.ParseVersionID(string(modules[0]))
+		if parseErr != nil {
+			t.Fatalf("%s: %v", d.Pos, parseErr)
+		}
+		err = w.platform.Remove(ctx, v)
+	case "edge":
+		w.edge.cut(len(modules) > 0 && modules[0] == "down")
+	case "carry":
+		var env, n uint64
+		d.ScanArgs(t, "env", &env)
+		d.ScanArgs(t, "requests", &n)
+		w.routers.carry(abt2.EnvironmentID(env), int(n))
+	default:
+		t.Fatalf("%s: unknown command %q", d.Pos, d.Cmd)
+	}
+	if err != nil {
+		fmt.Fprintf(&out, "%s: %v\n", abt2.CodeOf(err), err)
+	}
+	if out.Len() == 0 {
+		return "ok\n"
+	}
+	return out.String()
+}
+
+func or(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}
+
+// put uploads made-up builds: one line each, MODULE BUILD [YAML].
+func (w *world) put(ctx context.Context, out io.Writer, d *datadriven.TestData, by abt2.By) error {
+	q := abt2.PutRequest{By: by, Product: abt2.DefaultProduct, Init: d.HasArg("init")}
+	for line := range strings.Lines(d.Input) {
+		f := strings.SplitN(strings.TrimSpace(line), " ", 3)
+		a := artifactOf(f[0], f[1])
+		if err := w.engine.Upload(ctx, a, strings.NewReader(f[1])); err != nil {
+			return err
+		}
+		m := abt2.PutModule{Module: abt2.ModuleName(f[0]), Artifact: a}
+		if len(f) > 2 {
+			m.File = []byte(f[2])
+		}
+		q.Modules = append(q.Modules, m)
+	}
+	answers, err := w.engine.Put(ctx, q)
+	if err != nil {
+		return err
+	}
+	for _, a := range answers {
+		fmt.Fprintf(out, "%s", a.Version)
+		if a.Same {
+			fmt.Fprint(out, " is online already")
+		}
+		for _, c := range a.Changes {
+			fmt.Fprintf(out, " %s:%s→%s", c.Field, c.From, c.To)
+		}
+		fmt.Fprintln(out)
+	}
+	return nil
+}
+
+func (w *world) verb(ctx context.Context, out io.Writer, q abt2.VerbRequest) error {
+	got, err := w.engine.Run(ctx, q, nil)
+	for _, s := range got.Steps {
+		fmt.Fprintln(out, s)
+	}
+	for _, s := range got.Warnings {
+		fmt.Fprintln(out, "warning:", s)
+	}
+	for _, s := range got.Unconfirmed {
+		fmt.Fprintln(out, "unconfirmed:", s)
+	}
+	if err != nil || q.DryRun {
+		return err
+	}
+	same := ""
+	if got.Same {
+		same = " already"
+	}
+	fmt.Fprintf(out, "%s%s: %d → %d\nnext: %s\n", q.Verb, same, got.From, got.To, got.Next)
+	return nil
+}
+
+func (w *world) status(ctx context.Context, out io.Writer) error {
+	s, err := w.engine.Status(ctx, abt2.DefaultProduct)
+	if err != nil {
+		return err
+	}
+	for _, e := range []*abt2.EnvironmentStatus{s.Online, s.Preview, s.Backup} {
+		if e == nil {
+			continue
+		}
+		fmt.Fprintf(out, "%s %d:", e.Role, e.ID)
+		for _, m := range []abt2.ModuleName{"web", "order", "stock", "report"} {
+			if v, ok := e.Modules[m]; ok {
+				fmt.Fprintf(out, " %s", v)
+			}
+		}
+		if e.Cookie != "" {
+			fmt.Fprint(out, " with cookie")
+		}
+		fmt.Fprintln(out)
+	}
+	for _, i := range s.Instances {
+		fmt.Fprintf(out, "  %s %s\n", i.Version, i.State)
+	}
+	for _, n := range s.Names {
+		fmt.Fprintf(out, "name %s at %s: %s\n", n.Module, n.Address, or(n.Version.String(), "nothing"))
+	}
+	return nil
+}

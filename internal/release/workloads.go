@@ -1,0 +1,154 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"abt2.dev"
+)
+
+func sortedVersions[T any](m map[abt2.VersionID]T) []abt2.VersionID {
+	return slices.SortedFunc(maps.Keys(m), compareVersions)
+}
+
+// runVersion makes the platform run a version at a scale.
+func (e *Engine) runVersion(ctx context.Context, s *abt2.State, v abt2.VersionID, scale int) error {
+	ver := s.Versions[v]
+	source, err := e.Artifacts.Unpacked(ctx, ver.Artifact)
+	if err != nil {
+		return err
+	}
+	return e.Platform.Apply(ctx, abt2.Workload{Version: *ver, Scale: scale, Source: source, Env: e.instanceEnv(s, v)})
+}
+
+// instanceEnv is what abt2 tells an instance about the world around it.
+func (e *Engine) instanceEnv(s *abt2.State, v abt2.VersionID) map[string]string {
+	env := maps.Clone(e.InstanceEnv)
+	if env == nil {
+		env = map[string]string{}
+	}
+	env["ABT2_PRODUCT"] = string(homeOf(s, v))
+	for _, m := range s.Modules {
+		if m.Address != "" {
+			env["ABT2_NAME_"+m.Name.EnvName()] = m.Address
+		}
+	}
+	return env
+}
+
+// homeOf is the product whose environments a version looks for itself in: the
+// one that owns its module, else the first that names or is about to name it.
+func homeOf(s *abt2.State, v abt2.VersionID) abt2.ProductName {
+	if m := s.Modules[v.Module]; m != nil && m.Owner != "" {
+		return m.Owner
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Products)) {
+		if sess := s.Session(name); sess != nil && sess.Targets[v.Module] != nil {
+			return name
+		}
+		if s.Online(s.Products[name]).Names(v) {
+			return name
+		}
+	}
+	return abt2.DefaultProduct
+}
+
+// wanted is what should run, the versions that a ship is starting included.
+func (e *Engine) wanted(s *abt2.State) map[abt2.VersionID]int {
+	out := desiredVersions(s)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for v := range e.starting {
+		if out[v] == 0 && s.Versions[v] != nil { // a state read a moment ago may not have it yet
+			out[v] = s.Modules[v.Module].Scale
+		}
+	}
+	return out
+}
+
+// startMissing makes everything run that should. Jobs that should not run end
+// first: at no time do the old and the new one act together.
+func (e *Engine) startMissing(ctx context.Context, r *run, jobsOnly bool) error {
+	e.placing.Lock()
+	defer e.placing.Unlock()
+	s, err := e.Store.State(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.observe(ctx); err != nil {
+		return err
+	}
+	want := e.wanted(s)
+	isJob := func(v abt2.VersionID) bool {
+		ver := s.Versions[v]
+		return ver != nil && ver.Config.Kind == abt2.KindJob
+	}
+	for _, v := range e.runningVersions() {
+		if want[v] == 0 && isJob(v) {
+			r.report(v.Module, "stop", "ending job %s", v)
+			if err := e.Platform.Remove(ctx, v); err != nil {
+				return abt2.Wrap(abt2.CodeFailed, err, "job %s could not be ended, so its successor has not been started", v)
+			}
+		}
+	}
+	for _, v := range sortedVersions(want) {
+		if jobsOnly && !isJob(v) {
+			continue
+		}
+		if err := e.runVersion(ctx, s, v, want[v]); err != nil {
+			return abt2.Wrap(abt2.CodeFailed, err, "%s could not be started", v)
+		}
+	}
+	return e.observe(ctx)
+}
+
+// stopUnused ends versions of ours that nothing names any more. The caller has
+// seen that no router knows them. Versions that abt2 does not know stay, unless prune.
+func (e *Engine) stopUnused(ctx context.Context, r *run, prune bool) error {
+	e.placing.Lock()
+	defer e.placing.Unlock()
+	s, err := e.Store.State(ctx)
+	if err != nil {
+		return err
+	}
+	if err := e.observe(ctx); err != nil {
+		return err
+	}
+	want := e.wanted(s)
+	for _, v := range e.runningVersions() {
+		if want[v] > 0 || (s.Versions[v] == nil && !prune) {
+			continue
+		}
+		r.report(v.Module, "stop", "stopping %s", v)
+		if err := e.Platform.Remove(ctx, v); err != nil {
+			return abt2.Wrap(abt2.CodeFailed, err, "%s could not be stopped; again: abt2 refresh", v)
+		}
+	}
+	return e.observe(ctx)
+}
+
+// runningVersions lists the versions of which anything runs.
+func (e *Engine) runningVersions() []abt2.VersionID {
+	seen := map[abt2.VersionID]bool{}
+	for _, i := range e.running(true) {
+		seen[i.Version] = true
+	}
+	return sortedVersions(seen)
+}
+
+// lastLines returns the end of what the version's instances printed.
+func (e *Engine) lastLines(ctx context.Context, v abt2.VersionID, n int) []string {
+	logs, ok := e.Platform.(abt2.LogReader)
+	if !ok {
+		return nil
+	}
+	var b strings.Builder
+	if err := logs.Logs(ctx, v, n, false, &b); err != nil {
+		return []string{fmt.Sprintf("(its logs cannot be read: %v)", err)}
+	}
+	lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
+	return lines[max(0, len(lines)-n):]
+}
