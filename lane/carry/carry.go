@@ -1,0 +1,116 @@
+// Package carry counts the requests that a process has in flight, by
+// environment, so that an environment is taken down only when nobody carries it.
+package carry
+
+import (
+	"sync"
+	"time"
+
+	"abt2.dev/lane/feedpb"
+)
+
+// Tracker counts requests in flight. The zero Tracker is ready. All methods may
+// be called from any goroutine.
+type Tracker struct {
+	// Drained is called, if it is not nil, when an environment that was asked
+	// about with Watch is no longer carried. It must not block, and is set
+	// before the Tracker is used.
+	Drained func(env uint64)
+
+	mu      sync.Mutex
+	carried map[uint64]*list
+	watched map[uint64]bool
+}
+
+// Request is one request in flight. It belongs to the Tracker between Begin and
+// End; the zero Request is ready, and may be part of a larger value.
+type Request struct {
+	env        uint64
+	started    time.Time
+	prev, next *Request
+}
+
+// list holds the requests of one environment, the oldest first.
+type list struct {
+	count       uint64
+	first, last *Request
+}
+
+// Begin counts a request as in flight until End.
+func (t *Tracker) Begin(r *Request, env uint64) {
+	r.env, r.started = env, time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.carried[env]
+	if l == nil {
+		if t.carried == nil {
+			t.carried = map[uint64]*list{}
+		}
+		l = &list{}
+		t.carried[env] = l
+	}
+	l.count++
+	if r.prev = l.last; r.prev != nil {
+		r.prev.next = r
+	} else {
+		l.first = r
+	}
+	l.last = r
+}
+
+// End ends a request that has begun. It is called exactly once.
+func (t *Tracker) End(r *Request) {
+	if t.end(r) && t.Drained != nil {
+		t.Drained(r.env)
+	}
+}
+
+func (t *Tracker) end(r *Request) (drained bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.carried[r.env]
+	l.count--
+	if r.prev != nil {
+		r.prev.next = r.next
+	} else {
+		l.first = r.next
+	}
+	if r.next != nil {
+		r.next.prev = r.prev
+	} else {
+		l.last = r.prev
+	}
+	r.prev, r.next = nil, nil
+	if l.count > 0 {
+		return false
+	}
+	delete(t.carried, r.env)
+	drained = t.watched[r.env]
+	delete(t.watched, r.env)
+	return drained
+}
+
+// Watch asks for one call of Drained when nothing of the environment is carried
+// any more. If nothing is carried now, nothing is called.
+func (t *Tracker) Watch(env uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.carried[env] == nil {
+		return
+	}
+	if t.watched == nil {
+		t.watched = map[uint64]bool{}
+	}
+	t.watched[env] = true
+}
+
+// Carried returns what is in flight at this moment, in the form of a report.
+func (t *Tracker) Carried() map[uint64]*feedpb.Carried {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make(map[uint64]*feedpb.Carried, len(t.carried))
+	for env, l := range t.carried {
+		out[env] = &feedpb.Carried{Count: l.count, OldestAgeMs: uint64(time.Since(l.first.started).Milliseconds())}
+	}
+	return out
+}
