@@ -3,10 +3,12 @@ package abt2
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Duration is a time.Duration that is written like 60s.
@@ -104,6 +106,9 @@ func PatchOf(c Config) ConfigPatch {
 func DeriveConfig(name ModuleName, patches ...ConfigPatch) (Config, error) {
 	c := Config{ReadyTimeout: Duration(60 * time.Second), StopGrace: Duration(10 * time.Second), Fallback: FallbackNone}
 	for _, p := range slices.Backward(patches) {
+		if p.Instances != nil && (*p.Instances < 1 || *p.Instances > MaxScale) {
+			return c, Errorf(CodeInvalid, "%s: instances \"%d\": must be 1 to %d", name, *p.Instances, MaxScale)
+		}
 		set(&c.Kind, p.Kind)
 		set(&c.Prefix, p.Prefix)
 		setList(&c.Command, p.Command)
@@ -166,7 +171,7 @@ func (c Config) check(name ModuleName) error {
 		return bad("kind", c.Kind, "must be edge, service or job")
 	}
 	switch {
-	case c.Health != "" && c.Health != HealthTCP && !strings.HasPrefix(c.Health, "/"):
+	case c.Health != "" && c.Health != HealthTCP && !isPath(c.Health):
 		return bad("health", c.Health, "must be an HTTP path beginning with /, or tcp")
 	case c.ReadyTimeout <= 0 || c.ReadyTimeout > Duration(time.Hour):
 		return bad("ready_timeout", c.ReadyTimeout, "must be more than 0s and at most 1h")
@@ -186,17 +191,29 @@ func (c Config) check(name ModuleName) error {
 			return err
 		}
 	}
-	for k, v := range c.Env {
+	if len(c.Command) > 0 && c.Command[0] == "" {
+		return bad("command", "", "its first word names the program and must not be empty")
+	}
+	if strings.ContainsRune(strings.Join(append(append([]string{c.EnvFile}, c.Command...), c.Args...), " "), 0) {
+		return Errorf(CodeInvalid, "%s: command, args and env_file must not contain a zero byte; remove it", name)
+	}
+	for _, k := range slices.Sorted(maps.Keys(c.Env)) {
 		switch {
-		case k == "" || strings.ContainsAny(k, "=\x00\n"):
+		case k == "" || strings.ContainsFunc(k, func(r rune) bool { return r == '=' || unicode.IsControl(r) }):
 			return bad("env", k, "a variable's name must not be empty nor contain = or control characters")
 		case strings.HasPrefix(k, "ABT2_") || k == "PORT" || k == "HOST":
 			return bad("env", k, "abt2 sets this variable itself; choose another name")
-		case strings.ContainsRune(v, 0):
+		case strings.ContainsRune(c.Env[k], 0):
 			return bad("env", k, "the value must not contain a zero byte")
 		}
 	}
 	return nil
+}
+
+// isPath reports whether s can be asked for over HTTP.
+func isPath(s string) bool {
+	_, err := url.ParseRequestURI(s)
+	return err == nil && strings.HasPrefix(s, "/") && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 func checkPrefix(name ModuleName, p string) error {
@@ -208,13 +225,15 @@ func checkPrefix(name ModuleName, p string) error {
 		rule = "must be a clean path beginning with / and not ending with it, like / or /api"
 	case p == ReservedPrefix || strings.HasPrefix(p, ReservedPrefix+"/"):
 		rule = ReservedPrefix + "/ belongs to abt2; choose another"
-	case strings.ContainsFunc(p, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`?#%"'\{}`, r) }):
+	case strings.ContainsFunc(p, func(r rune) bool { return !strings.ContainsRune(prefixRunes, r) }):
 		rule = "may contain letters, digits and - . _ ~ / only"
 	default:
 		return nil
 	}
 	return Errorf(CodeInvalid, "%s: prefix %q: %s", name, p, rule)
 }
+
+const prefixRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/"
 
 // ReservedPrefix is the path under which an edge answers itself.
 const ReservedPrefix = "/.abt2"

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Begin records the intent of a verb, refusing what the state does not allow.
@@ -48,6 +49,9 @@ func (s *State) Begin(name ProductName, a Actor, verb Verb, modules []ModuleName
 		if len(sess.Targets) == 0 {
 			return Errorf(CodeRefused, "nothing was put; put something first: abt2 config put --op=%s --name=MODULE --path=ARTIFACT", a.Operator)
 		}
+		if c := s.clash(s.trial(p, sess, verb, modules)); c != nil {
+			return Errorf(CodeRefused, "%s and %s would both have the prefix %q; %s them together: abt2 %s %s %s --op=%s", c.first, c.second, c.prefix, verb, verb, c.first, c.second, a.Operator)
+		}
 	case VerbCommit:
 		if err := s.ready(p, sess, a); err != nil {
 			return err
@@ -70,7 +74,7 @@ func (s *State) ready(p *Product, sess *Session, a Actor) error {
 			return Errorf(CodeRefused, "%s is put but not shipped; %s", m, remedy)
 		case TargetStale:
 			return Errorf(CodeRefused, "%s was put again since it was shipped (%s, now %s); ship it: abt2 ship %s --op=%s; or take it down: abt2 unship %s --op=%s",
-				m, t.Shipped, t.Put, m, a.Operator, m, a.Operator)
+				m, orRemoved(t.Shipped), orRemoved(t.Put), m, a.Operator, m, a.Operator)
 		case TargetFailed:
 			return Errorf(CodeRefused, "%s failed to ship (%s); put a mended build and %s", m, t.Failure, remedy)
 		}
@@ -79,6 +83,29 @@ func (s *State) ready(p *Product, sess *Session, a Actor) error {
 		return Errorf(CodeRefused, "nothing is shipped, so there is nothing to switch to; abt2 ship all --op=%s", a.Operator)
 	}
 	return nil
+}
+
+func orRemoved(v VersionID) string {
+	if v.IsZero() {
+		return "removed"
+	}
+	return v.String()
+}
+
+// trial is the preview that ship or unship leads to if all goes well.
+func (s *State) trial(p *Product, sess *Session, verb Verb, modules []ModuleName) map[ModuleName]VersionID {
+	targets := cloneEach(sess.Targets, func(t Target) *Target { return &t })
+	for m, t := range targets {
+		switch {
+		case len(modules) > 0 && !slices.Contains(modules, m):
+		case verb == VerbUnship:
+			t.Shipped, t.Removed = VersionID{}, false
+		default:
+			t.Shipped, t.Removed = t.Put, t.Put.IsZero()
+		}
+	}
+	out, _ := s.shipped(p, targets)
+	return out
 }
 
 // End takes the intent away: the verb is done, or is dropped before its point of no return.
@@ -115,8 +142,10 @@ func (s *State) Shipped(name ProductName, a Actor, healthy []VersionID, failed m
 		}
 	}
 	asked := func(m ModuleName) bool { return len(p.Intent.Modules) == 0 || slices.Contains(p.Intent.Modules, m) }
+	before := map[ModuleName]Target{}
 	for _, v := range healthy {
 		if t := sess.Targets[v.Module]; t != nil && t.Put == v {
+			before[v.Module] = *t
 			t.Shipped, t.Removed, t.Failure = v, false, ""
 		}
 	}
@@ -125,20 +154,46 @@ func (s *State) Shipped(name ProductName, a Actor, healthy []VersionID, failed m
 			t.Shipped, t.Removed, t.Failure = VersionID{}, true, ""
 		}
 	}
+	s.holdBack(p, sess, before)
 	s.rebuild(p, sess)
-	s.record(by, p, "ship", p.Online, sess.Preview, shipText(healthy, failed))
+	s.record(by, p, "ship", p.Online, sess.Preview, shipText(sess, healthy, failed))
 	return nil
 }
 
-func shipText(healthy []VersionID, failed map[VersionID]string) string {
-	text := ""
+// holdBack leaves out of the preview, as failed, what would have the same prefix
+// as a module whose own change failed. before are the targets that have become
+// shipped, as they were: without them no two prefixes were the same.
+func (s *State) holdBack(p *Product, sess *Session, before map[ModuleName]Target) {
+	for len(before) > 0 {
+		modules, _ := s.shipped(p, sess.Targets)
+		c := s.clash(modules)
+		if c == nil {
+			return
+		}
+		m, other := c.second, c.first
+		if _, changed := before[m]; !changed {
+			m, other = other, m
+		}
+		t := before[m]
+		delete(before, m)
+		t.Failure = fmt.Sprintf("%s still has the prefix %q", other, c.prefix)
+		sess.Targets[m] = &t
+	}
+}
+
+func shipText(sess *Session, healthy []VersionID, failed map[VersionID]string) string {
+	var parts []string
 	for _, v := range healthy {
-		text += v.String() + " "
+		if t := sess.Targets[v.Module]; t != nil && t.Shipped == v {
+			parts = append(parts, v.String())
+		} else if t != nil && t.Put == v {
+			parts = append(parts, v.String()+" failed: "+t.Failure)
+		}
 	}
 	for _, v := range slices.SortedFunc(maps.Keys(failed), compareVersions) {
-		text += v.String() + " failed: " + failed[v] + " "
+		parts = append(parts, v.String()+" failed: "+failed[v])
 	}
-	return text
+	return strings.Join(parts, ", ")
 }
 
 func compareVersions(a, b VersionID) int {
@@ -170,20 +225,26 @@ func (s *State) Unshipped(name ProductName, a Actor) error {
 	return nil
 }
 
-// rebuild makes the preview name what is shipped; without anything shipped there is none.
-func (s *State) rebuild(p *Product, sess *Session) {
-	modules := maps.Clone(s.Online(p).Modules)
-	shipped := false
-	for m, t := range sess.Targets {
+// shipped is what an environment names that has these targets on top of what is
+// online; changed tells whether there are any.
+func (s *State) shipped(p *Product, targets map[ModuleName]*Target) (modules map[ModuleName]VersionID, changed bool) {
+	modules = maps.Clone(s.Online(p).Modules)
+	for m, t := range targets {
 		switch {
 		case t.Removed:
 			delete(modules, m)
-			shipped = true
+			changed = true
 		case !t.Shipped.IsZero():
 			modules[m] = t.Shipped
-			shipped = true
+			changed = true
 		}
 	}
+	return modules, changed
+}
+
+// rebuild makes the preview name what is shipped; without anything shipped there is none.
+func (s *State) rebuild(p *Product, sess *Session) {
+	modules, shipped := s.shipped(p, sess.Targets)
 	if old := s.Environments[sess.Preview]; old != nil {
 		if shipped && maps.Equal(old.Modules, modules) {
 			return
@@ -268,7 +329,7 @@ func (s *State) Clean(name ProductName, a Actor) error {
 	return nil
 }
 
-// Scale sets how many instances of each version of a module run, at once.
+// SetScale sets how many instances of each version of a module run, at once.
 func (s *State) SetScale(name ProductName, a Actor, scale map[ModuleName]int) error {
 	p, err := s.Product(name)
 	if err != nil {
@@ -287,6 +348,9 @@ func (s *State) SetScale(name ProductName, a Actor, scale map[ModuleName]int) er
 		case n < 1 || n > MaxScale:
 			return Errorf(CodeInvalid, "%s=%d: must be 1 to %d; to stop a module: abt2 config remove --name=%s", m, n, MaxScale, m)
 		}
+	}
+	if sess := s.Session(name); sess != nil {
+		s.takeOver(p, sess, a)
 	}
 	for _, m := range slices.Sorted(maps.Keys(scale)) {
 		s.record(a, p, "scale", p.Online, p.Online, fmt.Sprintf("%s %d → %d", m, s.Modules[m].Scale, scale[m]))

@@ -94,14 +94,19 @@ type PutOutcome struct {
 // PutVersions adds builds to the open session: all of them or none. The same
 // content as an earlier version is that version.
 func (s *State) PutVersions(name ProductName, a Actor, puts []Put) ([]PutOutcome, error) {
-	p, sess, err := s.own(name, a, SessionOpen)
+	_, sess, err := s.own(name, a, SessionOpen)
 	if err != nil {
 		return nil, err
 	}
+	named := map[ModuleName]bool{}
 	for _, put := range puts {
 		if err := put.Module.Validate(); err != nil {
 			return nil, err
 		}
+		if named[put.Module] {
+			return nil, Errorf(CodeInvalid, "module %q: is put twice at once; keep one of them", put.Module)
+		}
+		named[put.Module] = true
 		if m := s.Modules[put.Module]; m != nil && !m.Released.IsZero() {
 			if k := s.Versions[m.Released].Config.Kind; k != put.Config.Kind {
 				return nil, Errorf(CodeInvalid, "%s: kind %q: the module was released as %s, and callers rely on it; give the new thing another name", put.Module, put.Config.Kind, k)
@@ -116,12 +121,11 @@ func (s *State) PutVersions(name ProductName, a Actor, puts []Put) ([]PutOutcome
 		out = append(out, next.target(np, ns, v))
 		next.record(a, np, "config put", np.Online, np.Online, v.String())
 	}
-	if err := next.checkPrefixes(np, ns); err != nil {
-		return nil, err
+	if c := next.clash(next.wanted(np, ns)); c != nil {
+		return nil, Errorf(CodeInvalid, "%s: prefix %q: %s has it already in the same environment; change one of them", c.second, c.prefix, c.first)
 	}
 	next.takeOver(np, ns, a)
 	*s = *next
-	_ = p
 	return out, nil
 }
 
@@ -178,16 +182,19 @@ func (s *State) wanted(p *Product, sess *Session) map[ModuleName]VersionID {
 	return out
 }
 
-func (s *State) checkPrefixes(p *Product, sess *Session) error {
+// prefixClash is a prefix that two modules of an environment would have.
+type prefixClash struct {
+	prefix        string
+	first, second ModuleName
+}
+
+// clash returns nil if every prefix belongs to one module only.
+func (s *State) clash(modules map[ModuleName]VersionID) *prefixClash {
 	seen := map[string]ModuleName{}
-	want := s.wanted(p, sess)
-	for _, m := range slices.Sorted(maps.Keys(want)) {
-		prefix := s.Versions[want[m]].Config.Prefix
-		if prefix == "" {
-			continue
-		}
-		if other, dup := seen[prefix]; dup {
-			return Errorf(CodeInvalid, "%s: prefix %q: %s has it already in the same environment; change one of them", m, prefix, other)
+	for _, m := range slices.Sorted(maps.Keys(modules)) {
+		prefix := s.Versions[modules[m]].Config.Prefix
+		if first, taken := seen[prefix]; taken && prefix != "" {
+			return &prefixClash{prefix, first, m}
 		}
 		seen[prefix] = m
 	}

@@ -32,7 +32,7 @@ type Session struct {
 	Description string                 `json:"description,omitempty"`
 	State       SessionState           `json:"state"`
 	Base        EnvironmentID          `json:"base"` // online when it was opened
-	Targets     map[ModuleName]*Target `json:"targets,omitempty"`
+	Targets     map[ModuleName]*Target `json:"targets"`
 	// Token selects the preview while open and the backup while committed.
 	Token Token `json:"token"`
 	// Preview is what the session built; after commit it is online. Zero: nothing shipped.
@@ -76,7 +76,7 @@ func (t *Target) State() TargetState {
 		return TargetFailed
 	case t.Put.IsZero() && t.Removed, !t.Put.IsZero() && t.Shipped == t.Put:
 		return TargetShipped
-	case !t.Shipped.IsZero():
+	case !t.Shipped.IsZero(), t.Removed:
 		return TargetStale
 	}
 	return TargetPut

@@ -1,7 +1,6 @@
 package abt2
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -44,19 +43,36 @@ func NewState(epoch string) *State {
 	return s
 }
 
-// Clone returns a deep copy, so that rules can be tried on it.
+// Clone returns a copy on which rules can be tried: nothing that a rule can
+// change is shared. Versions and environments never change once made, so the
+// copy names the same ones.
 func (s *State) Clone() *State {
-	b, err := json.Marshal(s)
-	if err != nil {
-		panic("abt2: state cannot be encoded: " + err.Error()) // plain data: cannot happen
+	c := *s
+	c.Products = cloneEach(s.Products, func(p Product) *Product {
+		p.Hosts, p.Retiring = slices.Clone(p.Hosts), slices.Clone(p.Retiring)
+		if p.Intent != nil {
+			i := *p.Intent
+			i.Modules = slices.Clone(i.Modules)
+			p.Intent = &i
+		}
+		return &p
+	})
+	c.Modules = cloneEach(s.Modules, func(m Module) *Module { return &m })
+	c.Sessions = cloneEach(s.Sessions, func(x Session) *Session {
+		x.Targets = cloneEach(x.Targets, func(t Target) *Target { return &t })
+		return &x
+	})
+	c.Versions, c.Environments = maps.Clone(s.Versions), maps.Clone(s.Environments)
+	c.Releases, c.Events = slices.Clone(s.Releases), slices.Clone(s.Events)
+	return &c
+}
+
+func cloneEach[K comparable, V any](m map[K]*V, clone func(V) *V) map[K]*V {
+	out := make(map[K]*V, len(m))
+	for k, v := range m {
+		out[k] = clone(*v)
 	}
-	c := NewState("")
-	*c = State{}
-	if err := json.Unmarshal(b, c); err != nil {
-		panic("abt2: state cannot be decoded: " + err.Error())
-	}
-	c.Events = slices.Clone(s.Events)
-	return c
+	return out
 }
 
 // Actor is who asks for a change.

@@ -22,16 +22,16 @@ type Table struct {
 	// HighestEnvironment is the highest id ever given out: an id at or below it
 	// that the table lacks has been retired.
 	HighestEnvironment EnvironmentID      `json:"highest_environment"`
-	Products           []TableProduct     `json:"products"`
-	Environments       []TableEnvironment `json:"environments"`
-	Versions           []TableVersion     `json:"versions"`
-	Names              []Name             `json:"names"`
+	Products           []TableProduct     `json:"products,omitempty"`
+	Environments       []TableEnvironment `json:"environments,omitempty"`
+	Versions           []TableVersion     `json:"versions,omitempty"`
+	Names              []Name             `json:"names,omitempty"`
 }
 
 // TableProduct is a product as routers know it. Zero ids: none.
 type TableProduct struct {
 	Name    ProductName   `json:"name"`
-	Hosts   []string      `json:"hosts"`
+	Hosts   []string      `json:"hosts,omitempty"`
 	Online  EnvironmentID `json:"online"`
 	Backup  EnvironmentID `json:"backup"`
 	Preview EnvironmentID `json:"preview"`
@@ -41,7 +41,7 @@ type TableProduct struct {
 type TableEnvironment struct {
 	ID      EnvironmentID `json:"id"`
 	Product ProductName   `json:"product"`
-	Modules []VersionID   `json:"modules"` // by module name
+	Modules []VersionID   `json:"modules,omitempty"` // by module name
 	// WasOnline forbids fallback: users may have been served from it.
 	WasOnline bool `json:"was_online"`
 }
@@ -52,7 +52,7 @@ type TableVersion struct {
 	Kind      Kind            `json:"kind"`
 	Prefix    string          `json:"prefix"`
 	Fallback  Fallback        `json:"fallback"`
-	Instances []TableInstance `json:"instances"` // healthy ones only
+	Instances []TableInstance `json:"instances,omitempty"` // healthy ones only
 }
 
 // TableInstance is an instance as routers know it.
@@ -86,5 +86,5 @@ func (t Token) Digest() TokenDigest {
 // environment's prefixes, and the tokens. Immutable once applied.
 type EdgeRoutes struct {
 	Table  Table                         `json:"table"`
-	Tokens map[TokenDigest]EnvironmentID `json:"tokens"`
+	Tokens map[TokenDigest]EnvironmentID `json:"tokens,omitempty"`
 }

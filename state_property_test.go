@@ -1,0 +1,460 @@
+package abt2_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"abt2.dev"
+)
+
+// TestRules walks through random sequences of verbs, refused ones included, and
+// checks after every step what must hold always.
+func TestRules(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := &walk{t: t, s: abt2.NewState("epoch"), environments: map[abt2.EnvironmentID]string{}, versions: map[abt2.VersionID]string{}}
+		t.Repeat(map[string]func(*rapid.T){
+			"":         func(*rapid.T) { w.check() },
+			"create":   w.create,
+			"put":      w.put,
+			"put2":     w.put,
+			"drop":     w.drop,
+			"remove":   w.remove,
+			"begin":    w.begin,
+			"finish":   w.finish,
+			"finish2":  w.finish, // listed twice: needed more often than the rest
+			"end":      func(*rapid.T) { w.do(func(s *abt2.State) error { s.End(product); return nil }) },
+			"settled":  w.settled,
+			"drained":  w.drained,
+			"scale":    w.scale,
+			"complete": w.complete,
+		})
+	})
+}
+
+const product = abt2.DefaultProduct
+
+var (
+	moduleNames = []abt2.ModuleName{"api", "order", "stock", "web"}
+	operators   = []string{"lihua", "lihua", "lihua", "lihua", "wang", ""}
+)
+
+type walk struct {
+	t *rapid.T
+	s *abt2.State
+
+	environments map[abt2.EnvironmentID]string // as first seen
+	versions     map[abt2.VersionID]string
+	lastEnv      abt2.EnvironmentID
+	lastSession  abt2.SessionID
+	before       *memory                     // as it was before the last commit
+	live         map[abt2.EnvironmentID]bool // after the last check
+}
+
+// memory is what rollback must restore.
+type memory struct {
+	online   abt2.EnvironmentID
+	modules  map[abt2.ModuleName]abt2.VersionID
+	released map[abt2.ModuleName]abt2.VersionID
+}
+
+func remember(s *abt2.State) *memory {
+	online := s.Online(s.Products[product])
+	m := &memory{online: online.ID, modules: maps.Clone(online.Modules), released: map[abt2.ModuleName]abt2.VersionID{}}
+	for name, mod := range s.Modules {
+		m.released[name] = mod.Released
+	}
+	return m
+}
+
+func encode(t *rapid.T, s *abt2.State) string {
+	b, err := json.Marshal(struct {
+		State  *abt2.State
+		Events []abt2.Event
+	}{s, s.Events})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// do tries a step on a copy, then takes it: neither a copy's step nor a refused
+// one may leave a trace.
+func (w *walk) do(step func(*abt2.State) error) error {
+	before := encode(w.t, w.s)
+	c := w.s.Clone()
+	if got := encode(w.t, c); got != before {
+		w.t.Fatalf("a clone differs:\n%s\n%s", before, got)
+	}
+	refused := step(c)
+	if got := encode(w.t, w.s); got != before {
+		w.t.Fatalf("a step on a clone changed the original:\n%s\n%s", before, got)
+	}
+	err := step(w.s)
+	if (err == nil) != (refused == nil) {
+		w.t.Fatalf("on a clone: %v; on the original: %v", refused, err)
+	}
+	if err != nil {
+		if abt2.CodeOf(err) == abt2.CodeInternal {
+			w.t.Fatalf("no answer for a person: %v", err)
+		}
+		if got := encode(w.t, w.s); got != before {
+			w.t.Fatalf("refused with %q, and yet changed:\n%s\n%s", err, before, got)
+		}
+	}
+	return err
+}
+
+// doAs is do for a step on the product's session, whose owner a then is.
+func (w *walk) doAs(a abt2.Actor, step func(*abt2.State) error) error {
+	sess := w.s.Session(product)
+	err := w.do(step)
+	if err == nil && sess != nil && w.s.Session(product).Operator != a.Operator {
+		w.t.Fatalf("the step of %s was let through, the session is still %s's", a.Operator, sess.Operator)
+	}
+	return err
+}
+
+func (w *walk) actor(t *rapid.T) abt2.Actor {
+	return abt2.Actor{
+		Operator: rapid.SampledFrom(operators).Draw(t, "operator"), Identity: "operator",
+		Takeover: rapid.Bool().Draw(t, "takeover"), Now: time.Unix(1, 0).UTC(),
+	}
+}
+
+func (w *walk) create(t *rapid.T) {
+	a := w.actor(t)
+	had := w.s.Session(product)
+	err := w.do(func(s *abt2.State) error {
+		_, err := s.CreateSession(product, a, "a release", "token")
+		return err
+	})
+	if err == nil && had != nil {
+		t.Fatal("a second session was opened")
+	}
+}
+
+func (w *walk) put(t *rapid.T) {
+	a := w.actor(t)
+	var puts []abt2.Put
+	for _, m := range rapid.SliceOfNDistinct(rapid.SampledFrom(moduleNames), 1, 3, rapid.ID[abt2.ModuleName]).Draw(t, "modules") {
+		// A kind is for life, so it follows from the name.
+		patch := abt2.ConfigPatch{Kind: ptr(abt2.KindService)}
+		switch m {
+		case "api", "web":
+			patch = abt2.ConfigPatch{Kind: ptr(abt2.KindEdge), Prefix: ptr(rapid.SampledFrom([]string{"/", "/api", "/x"}).Draw(t, "prefix"))}
+		case "stock":
+			patch = abt2.ConfigPatch{Kind: ptr(abt2.KindJob)}
+		}
+		c, err := abt2.DeriveConfig(m, patch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		build := rapid.IntRange(1, 3).Draw(t, "build")
+		puts = append(puts, abt2.Put{Module: m, Artifact: abt2.Artifact{Digest: fmt.Sprintf("%s-%d", m, build)}, Config: c, Scale: 1})
+	}
+	var out []abt2.PutOutcome
+	err := w.doAs(a, func(s *abt2.State) (err error) {
+		out, err = s.PutVersions(product, a, puts)
+		return err
+	})
+	if err != nil {
+		return
+	}
+	for i, o := range out {
+		if v := w.s.Versions[o.Version]; v.Artifact != puts[i].Artifact || v.ID.Module != puts[i].Module {
+			t.Fatalf("put %+v, got %+v", puts[i], v)
+		}
+		p, target := w.s.Products[product], w.s.Session(product).Targets[puts[i].Module]
+		untouched := target == nil || target.Shipped.IsZero() && !target.Removed
+		if same := w.s.Online(p).Names(o.Version) && untouched; o.Same != same || (target == nil) != same {
+			t.Fatalf("put of %s: same is %v, the target %+v", o.Version, o.Same, target)
+		}
+	}
+}
+
+func (w *walk) drop(t *rapid.T) {
+	a, m := w.actor(t), rapid.SampledFrom(moduleNames).Draw(t, "module")
+	_ = w.doAs(a, func(s *abt2.State) error { return s.Drop(product, a, m) })
+}
+
+func (w *walk) remove(t *rapid.T) {
+	a, m := w.actor(t), rapid.SampledFrom(moduleNames).Draw(t, "module")
+	_ = w.doAs(a, func(s *abt2.State) error { return s.RemoveModule(product, a, m) })
+}
+
+var verbs = []abt2.Verb{abt2.VerbShip, abt2.VerbShip, abt2.VerbUnship, abt2.VerbCommit, abt2.VerbCommit, abt2.VerbRollback, abt2.VerbClean, abt2.VerbRefresh}
+
+func (w *walk) begin(t *rapid.T) {
+	a, verb := w.actor(t), rapid.SampledFrom(verbs).Draw(t, "verb")
+	var modules []abt2.ModuleName
+	if verb == abt2.VerbShip || verb == abt2.VerbUnship {
+		modules = rapid.SliceOfNDistinct(rapid.SampledFrom(moduleNames), 0, 2, rapid.ID[abt2.ModuleName]).Draw(t, "modules")
+	}
+	w.beginVerb(a, verb, modules)
+}
+
+func (w *walk) beginVerb(a abt2.Actor, verb abt2.Verb, modules []abt2.ModuleName) {
+	sess := w.s.Session(product)
+	var owner string
+	if sess != nil {
+		owner = sess.Operator
+	}
+	attached := w.s.Products[product].Intent != nil
+	err := w.do(func(s *abt2.State) error { return s.Begin(product, a, verb, modules) })
+	if err != nil || attached {
+		return
+	}
+	switch verb {
+	case abt2.VerbShip, abt2.VerbUnship, abt2.VerbCommit, abt2.VerbRollback, abt2.VerbClean:
+		if owner != a.Operator && !a.Takeover {
+			w.t.Fatalf("%s by %s, though the session is %s's", verb, a.Operator, owner)
+		}
+	}
+	if verb == abt2.VerbCommit {
+		for m, target := range sess.Targets {
+			if target.State() != abt2.TargetShipped {
+				w.t.Fatalf("commit was let in while %s is %s", m, target.State())
+			}
+		}
+	}
+}
+
+// finish ends whatever verb is at work, ship with some of its modules failing.
+func (w *walk) finish(t *rapid.T) {
+	intent := w.s.Products[product].Intent
+	if intent == nil {
+		return
+	}
+	now := abt2.Actor{Now: time.Unix(2, 0).UTC()}
+	switch intent.Verb {
+	case abt2.VerbShip:
+		var healthy []abt2.VersionID
+		failed := map[abt2.VersionID]string{}
+		if sess := w.s.Session(product); sess != nil {
+			for _, m := range slices.Sorted(maps.Keys(sess.Targets)) {
+				asked := len(intent.Modules) == 0 || slices.Contains(intent.Modules, m)
+				switch v := sess.Targets[m].Put; {
+				case !asked || v.IsZero():
+				case rapid.IntRange(0, 3).Draw(t, "fails") == 0:
+					failed[v] = "exit status 1"
+				default:
+					healthy = append(healthy, v)
+				}
+			}
+		}
+		_ = w.do(func(s *abt2.State) error { return s.Shipped(product, now, healthy, failed) })
+	case abt2.VerbUnship:
+		_ = w.do(func(s *abt2.State) error { return s.Unshipped(product, now) })
+	case abt2.VerbCommit:
+		was := remember(w.s)
+		if w.do(func(s *abt2.State) error { return s.Commit(product, now) }) == nil {
+			w.before = was
+			if p := w.s.Products[product]; p.Backup != was.online || p.Online == was.online {
+				t.Fatalf("after commit online is %s, backup %s; online was %s", p.Online, p.Backup, was.online)
+			}
+		}
+	case abt2.VerbRollback:
+		if w.do(func(s *abt2.State) error { return s.Rollback(product, now) }) == nil {
+			w.checkRolledBack()
+		}
+	case abt2.VerbClean:
+		_ = w.do(func(s *abt2.State) error { return s.Clean(product, now) })
+	}
+}
+
+// checkRolledBack: online is exactly what it was, and so is what was released.
+func (w *walk) checkRolledBack() {
+	is := remember(w.s)
+	if is.online != w.before.online || !maps.Equal(is.modules, w.before.modules) {
+		w.t.Fatalf("rolled back to %s %v, was %s %v", is.online, is.modules, w.before.online, w.before.modules)
+	}
+	if !maps.Equal(is.released, w.before.released) {
+		w.t.Fatalf("released is %v, was %v", is.released, w.before.released)
+	}
+	if p, sess := w.s.Products[product], w.s.Session(product); sess.State != abt2.SessionOpen || p.Backup != 0 || w.s.Preview(p) == nil {
+		w.t.Fatalf("after rollback the session is %s, backup %s", sess.State, p.Backup)
+	}
+}
+
+// complete goes one whole way, which single random steps rarely find.
+func (w *walk) complete(t *rapid.T) {
+	a := abt2.Actor{Operator: "lihua", Identity: "operator", Takeover: true, Now: time.Unix(3, 0).UTC()}
+	for _, verb := range rapid.SampledFrom([][]abt2.Verb{
+		{abt2.VerbShip, abt2.VerbCommit},
+		{abt2.VerbShip, abt2.VerbCommit, abt2.VerbRollback, abt2.VerbCommit},
+		{abt2.VerbShip, abt2.VerbCommit, abt2.VerbClean},
+		{abt2.VerbShip},
+		{abt2.VerbCommit, abt2.VerbClean},
+		{abt2.VerbRollback, abt2.VerbClean},
+	}).Draw(t, "way") {
+		_ = w.do(func(s *abt2.State) error { s.End(product); return nil })
+		w.settled(t)
+		w.beginVerb(a, verb, nil)
+		w.finish(t)
+		w.check()
+	}
+	_ = w.do(func(s *abt2.State) error { s.End(product); return nil })
+}
+
+func (w *walk) settled(*rapid.T) {
+	online := w.s.Products[product].Online
+	_ = w.do(func(s *abt2.State) error { s.Settled(product, online); return nil })
+}
+
+func (w *walk) drained(t *rapid.T) {
+	if ids := w.s.Products[product].Retiring; len(ids) > 0 {
+		id := rapid.SampledFrom(ids).Draw(t, "environment")
+		_ = w.do(func(s *abt2.State) error { s.Drained(product, id); return nil })
+		delete(w.live, id)
+	}
+}
+
+func (w *walk) scale(t *rapid.T) {
+	a := w.actor(t)
+	n := rapid.IntRange(0, 3).Draw(t, "scale")
+	m := rapid.SampledFrom(moduleNames).Draw(t, "module")
+	_ = w.doAs(a, func(s *abt2.State) error { return s.SetScale(product, a, map[abt2.ModuleName]int{m: n}) })
+}
+
+// check is what must hold always.
+func (w *walk) check() {
+	t, s := w.t, w.s
+	p := s.Products[product]
+	w.checkSessions(p)
+
+	live := map[abt2.EnvironmentID]bool{p.Online: true}
+	if p.Backup != 0 {
+		live[p.Backup] = true
+	}
+	if sess := s.Session(product); sess != nil && sess.State == abt2.SessionOpen && sess.Preview != 0 {
+		live[sess.Preview] = true
+	}
+	for _, id := range p.Retiring {
+		if live[id] {
+			t.Fatalf("environment %s retires and is %s", id, s.Role(id))
+		}
+	}
+	for _, id := range p.Retiring {
+		live[id] = true
+	}
+	kept, inUse := s.KeptArtifacts(0), s.InUse()
+	for id := range live {
+		e := s.Environments[id]
+		if e == nil {
+			t.Fatalf("environment %s is in use and unknown", id)
+		}
+		if !slices.Contains(s.Live(), e) {
+			t.Fatalf("environment %s is in use and routers are not told", id)
+		}
+		for m, v := range e.Modules {
+			if !inUse[v] || !kept[s.Versions[v].Artifact.Digest] {
+				t.Fatalf("environment %s names %s for %s, and yet it may be removed", id, v, m)
+			}
+		}
+	}
+	for id := range w.live {
+		if !live[id] {
+			t.Fatalf("environment %s was in use and is gone, although routers may still carry it", id)
+		}
+	}
+	w.live = live
+	if len(s.Live()) != len(live) {
+		t.Fatalf("live are %v, told are %d", live, len(s.Live()))
+	}
+	w.checkTargets(p)
+	w.checkImmutable()
+}
+
+// checkTargets: a target's state is what the preview shows of it.
+func (w *walk) checkTargets(p *abt2.Product) {
+	sess := w.s.Session(product)
+	if sess == nil || sess.State != abt2.SessionOpen {
+		return
+	}
+	online, preview := w.s.Online(p).Modules, w.s.Online(p).Modules
+	if e := w.s.Preview(p); e != nil {
+		preview = e.Modules
+	}
+	for m, target := range sess.Targets {
+		switch state := target.State(); {
+		case state == abt2.TargetShipped && preview[m] != target.Put,
+			state == abt2.TargetPut && preview[m] != online[m],
+			state == abt2.TargetStale && preview[m] == target.Put:
+			w.t.Fatalf("%s is %s: put %q, in the preview %q, online %q", m, state, target.Put, preview[m], online[m])
+		}
+	}
+	for m, v := range preview {
+		if sess.Targets[m] == nil && online[m] != v {
+			w.t.Fatalf("the preview has %s, which nobody put; online has %q", v, online[m])
+		}
+	}
+}
+
+func (w *walk) checkSessions(p *abt2.Product) {
+	t, s := w.t, w.s
+	for id, sess := range s.Sessions {
+		if p.Session != id || sess.Product != p.Name {
+			t.Fatalf("session %s is there although the product's is %s", id, p.Session)
+		}
+	}
+	if p.Session != 0 && s.Sessions[p.Session] == nil {
+		t.Fatalf("session %s is unknown", p.Session)
+	}
+	if sess := s.Session(product); (sess != nil && sess.State == abt2.SessionCommitted) != (p.Backup != 0) {
+		t.Fatalf("backup is %s, the session %+v", p.Backup, sess)
+	}
+	if s.LastSession < w.lastSession || s.LastEnvironment < w.lastEnv {
+		t.Fatal("ids have shrunk")
+	}
+	w.lastSession, w.lastEnv = s.LastSession, s.LastEnvironment
+}
+
+// checkImmutable: versions and environments stay as they were made, and an
+// environment names only what exists, no prefix twice.
+func (w *walk) checkImmutable() {
+	t, s := w.t, w.s
+	for id := range w.environments {
+		if s.Environments[id] == nil {
+			t.Fatalf("environment %s is gone", id)
+		}
+	}
+	for id, e := range s.Environments {
+		b, _ := json.Marshal(e)
+		if was, seen := w.environments[id]; seen && was != string(b) {
+			t.Fatalf("environment %s was %s, is %s", id, was, b)
+		}
+		w.environments[id] = string(b)
+		if id != e.ID || id > s.LastEnvironment {
+			t.Fatalf("environment %s has id %s, the last is %s", id, e.ID, s.LastEnvironment)
+		}
+		prefixes := map[string]abt2.ModuleName{}
+		for m, v := range e.Modules {
+			ver := s.Versions[v]
+			if ver == nil || v.Module != m {
+				t.Fatalf("environment %s names %s for %s, which does not exist", id, v, m)
+			}
+			if other, twice := prefixes[ver.Config.Prefix]; twice && ver.Config.Prefix != "" {
+				t.Fatalf("environment %s: %s and %s have the prefix %s", id, m, other, ver.Config.Prefix)
+			}
+			prefixes[ver.Config.Prefix] = m
+		}
+	}
+	for id, v := range s.Versions {
+		b, _ := json.Marshal(v)
+		if was, seen := w.versions[id]; seen && was != string(b) {
+			t.Fatalf("version %s was %s, is %s", id, was, b)
+		}
+		w.versions[id] = string(b)
+		if id.Number > s.Modules[id.Module].Versions {
+			t.Fatalf("version %s is beyond the last, %d", id, s.Modules[id.Module].Versions)
+		}
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
