@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"abt2.dev"
+	"abt2.dev/internal/cli"
+	"abt2.dev/internal/server"
+	"abt2.dev/internal/shim"
+)
+
+// What the command line hands over to the parts.
+
+func runServer(ctx context.Context, c cli.ServerConfig) error {
+	program, err := os.Executable()
+	if err != nil {
+		return abt2.Wrap(abt2.CodeFailed, err, "the server cannot find its own program, which the edge and the instances need")
+	}
+	return server.Run(ctx, server.Config{
+		Program:       program,
+		DataDir:       c.Data,
+		Listen:        c.Listen,
+		EdgeListen:    c.EdgeListen,
+		EdgeURL:       c.EdgeURL,
+		TLSCert:       c.EdgeCert,
+		TLSKey:        c.EdgeKey,
+		EdgeAccessLog: c.AccessLog,
+		AllowRoot:     c.AllowRoot,
+		Version:       build().Version,
+		Log:           c.Log,
+		Ready:         func(a server.Addresses) { c.Ready(a.API, a.Edge) },
+	})
+}
+
+func runEdge(ctx context.Context, dir string) error { return server.RunEdge(ctx, dir) }
+
+func runShim(ctx context.Context, dir string) error { return shim.Run(ctx, dir) }
+
+func runDown(ctx context.Context, dir string) ([]string, error) {
+	return server.Down(ctx, dir, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+}

@@ -1,0 +1,175 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"reflect"
+
+	"connectrpc.com/connect"
+
+	"abt2.dev"
+	abt2v1 "abt2.dev/proto/abt2/v1"
+	"abt2.dev/proto/abt2/v1/abt2v1connect"
+)
+
+// Limits of what one request may bring, unless an Option says otherwise.
+const (
+	maxMessage  = 4 << 20
+	maxArtifact = 4 << 30
+)
+
+// Option changes what NewHandler makes.
+type Option func(*options)
+
+type options struct {
+	hosts       []string
+	maxArtifact int64
+}
+
+// AllowHosts names Host headers, with port where it is not the scheme's, that
+// are accepted beside loopback names with the listener's port.
+func AllowHosts(hosts ...string) Option {
+	return func(o *options) { o.hosts = append(o.hosts, hosts...) }
+}
+
+// MaxArtifact bounds an upload, in bytes. Without it the bound is 4 GiB.
+func MaxArtifact(n int64) Option {
+	return func(o *options) { o.maxArtifact = n }
+}
+
+// NewHandler serves svc: the calls of abt2.v1.OperatorService and the artifacts
+// beside them. Every request must carry a credential that auth knows; its
+// identity is in the context that svc gets (abt2.IdentityOf). Requests whose
+// Host or Origin is not the server's own are refused before that.
+//
+// Run and Logs stream for as long as they take: the http.Server must not have a
+// WriteTimeout. Plain gRPC clients need it to speak unencrypted HTTP/2.
+func NewHandler(svc abt2.Service, auth Authenticator, log *slog.Logger, opts ...Option) http.Handler {
+	o := options{maxArtifact: maxArtifact}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(abt2v1connect.NewOperatorServiceHandler(
+		&rpcs{svc},
+		connect.WithInterceptors(&watch{log}),
+		connect.WithReadMaxBytes(maxMessage),
+	))
+	a := &artifacts{svc: svc, log: log, max: o.maxArtifact, errors: connect.NewErrorWriter()}
+	mux.HandleFunc("HEAD "+artifactPath+"{sha256}", a.head)
+	mux.HandleFunc("PUT "+artifactPath+"{sha256}", a.put)
+	return &guard{auth: auth, hosts: o.hosts, log: log, errors: connect.NewErrorWriter(), next: mux}
+}
+
+// rpcs answers the calls by the service. The errors it returns are the
+// service's own; watch makes wire errors of them.
+type rpcs struct{ svc abt2.Service }
+
+var _ abt2v1connect.OperatorServiceHandler = (*rpcs)(nil)
+
+func (h *rpcs) Start(ctx context.Context, req *connect.Request[abt2v1.StartRequest]) (*connect.Response[abt2v1.StartResponse], error) {
+	a, err := h.svc.Start(ctx, abt2.ProductName(req.Msg.GetProduct()))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(startAnswerToWire(a)), nil
+}
+
+func (h *rpcs) Create(ctx context.Context, req *connect.Request[abt2v1.CreateRequest]) (*connect.Response[abt2v1.CreateResponse], error) {
+	s, err := h.svc.Create(ctx, createRequestFromWire(req.Msg))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.CreateResponse{Session: sessionToWire(&s)}), nil
+}
+
+func (h *rpcs) Put(ctx context.Context, req *connect.Request[abt2v1.PutRequest]) (*connect.Response[abt2v1.PutResponse], error) {
+	answers, err := h.svc.Put(ctx, putRequestFromWire(req.Msg))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.PutResponse{Answers: each(answers, putAnswerToWire)}), nil
+}
+
+func (h *rpcs) Drop(ctx context.Context, req *connect.Request[abt2v1.DropRequest]) (*connect.Response[abt2v1.DropResponse], error) {
+	if err := h.svc.Drop(ctx, moduleRequestFromWire(req.Msg)); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.DropResponse{}), nil
+}
+
+func (h *rpcs) Remove(ctx context.Context, req *connect.Request[abt2v1.RemoveRequest]) (*connect.Response[abt2v1.RemoveResponse], error) {
+	if err := h.svc.Remove(ctx, moduleRequestFromWire(req.Msg)); err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.RemoveResponse{}), nil
+}
+
+func (h *rpcs) Plan(ctx context.Context, req *connect.Request[abt2v1.PlanRequest]) (*connect.Response[abt2v1.PlanResponse], error) {
+	lines, err := h.svc.Plan(ctx, abt2.PlanRequest{By: byFromWire(req.Msg.GetBy()), Product: abt2.ProductName(req.Msg.GetProduct())})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.PlanResponse{Lines: each(lines, planLineToWire)}), nil
+}
+
+func (h *rpcs) Run(ctx context.Context, req *connect.Request[abt2v1.RunRequest], stream *connect.ServerStream[abt2v1.RunResponse]) error {
+	// A caller that has gone away makes Send fail and ends ctx: nothing to do here.
+	outcome, err := h.svc.Run(ctx, verbRequestFromWire(req.Msg), func(p abt2.Progress) {
+		_ = stream.Send(&abt2v1.RunResponse{Event: &abt2v1.RunResponse_Progress{Progress: progressToWire(p)}})
+	})
+	// What is known of the outcome travels before the error, as Go returns both.
+	if err == nil || !reflect.ValueOf(outcome).IsZero() {
+		_ = stream.Send(&abt2v1.RunResponse{Event: &abt2v1.RunResponse_Outcome{Outcome: outcomeToWire(outcome)}})
+	}
+	return err
+}
+
+func (h *rpcs) Status(ctx context.Context, req *connect.Request[abt2v1.StatusRequest]) (*connect.Response[abt2v1.StatusResponse], error) {
+	s, err := h.svc.Status(ctx, abt2.ProductName(req.Msg.GetProduct()))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.StatusResponse{Status: statusToWire(s)}), nil
+}
+
+func (h *rpcs) Validate(ctx context.Context, req *connect.Request[abt2v1.ValidateRequest]) (*connect.Response[abt2v1.ValidateResponse], error) {
+	diffs, err := h.svc.Validate(ctx, validateRequestFromWire(req.Msg))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.ValidateResponse{Differences: each(diffs, differenceToWire)}), nil
+}
+
+func (h *rpcs) History(ctx context.Context, req *connect.Request[abt2v1.HistoryRequest]) (*connect.Response[abt2v1.HistoryResponse], error) {
+	events, err := h.svc.History(ctx, abt2.ProductName(req.Msg.GetProduct()), int(req.Msg.GetLimit()))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.HistoryResponse{Events: each(events, eventToWire)}), nil
+}
+
+func (h *rpcs) Environment(ctx context.Context, req *connect.Request[abt2v1.EnvironmentRequest]) (*connect.Response[abt2v1.EnvironmentResponse], error) {
+	e, err := h.svc.Environment(ctx, abt2.EnvironmentID(req.Msg.GetId()))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.EnvironmentResponse{Environment: environmentToWire(&e)}), nil
+}
+
+func (h *rpcs) Logs(ctx context.Context, req *connect.Request[abt2v1.LogsRequest], stream *connect.ServerStream[abt2v1.LogsResponse]) error {
+	return h.svc.Logs(ctx, logsRequestFromWire(req.Msg), logStream{stream})
+}
+
+// logStream sends what is written to it.
+type logStream struct {
+	stream *connect.ServerStream[abt2v1.LogsResponse]
+}
+
+func (s logStream) Write(p []byte) (int, error) {
+	if err := s.stream.Send(&abt2v1.LogsResponse{Data: p}); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}

@@ -1,0 +1,221 @@
+package cli_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"abt2.dev"
+)
+
+const day = 24 * time.Hour
+
+// The states a product goes through, as a server would tell them.
+
+func emptyStatus() abt2.Status {
+	return abt2.Status{
+		Product: "default", Online: &abt2.EnvironmentStatus{ID: 1, Product: "default", Role: abt2.RoleOnline},
+		Next: "abt2 start create --op=NAME",
+	}
+}
+
+func openStatus() abt2.Status {
+	return abt2.Status{
+		Product: "default",
+		Session: &abt2.SessionStatus{
+			ID: 12, State: abt2.SessionOpen, Operator: "lihua", Description: "sprint 44", Created: ago(3 * time.Hour), Targets: plan(),
+		},
+		Online:  &abt2.EnvironmentStatus{ID: 42, Product: "default", Role: abt2.RoleOnline, Modules: versions("web@6", "order@3", "report@1")},
+		Preview: &abt2.EnvironmentStatus{ID: 43, Product: "default", Role: abt2.RolePreview, Modules: versions("web@7", "order@3", "stock@1"), Cookie: "abt2=dG9rZW4", Link: "http://127.0.0.1:8080/.abt2/enter?token=dG9rZW4&to=/"},
+		Instances: []abt2.InstanceStatus{
+			{ID: "order-3-1", Module: "order", Version: version("order@3"), Address: "127.0.0.1:20001", State: abt2.InstanceHealthy},
+			{ID: "report-1-4", Module: "report", Version: version("report@1"), State: abt2.InstanceBackoff, Restarts: 12, Detail: "exit status 1\nagain in 30 s"},
+			{ID: "web-6-2", Module: "web", Version: version("web@6"), Address: "127.0.0.1:20002", State: abt2.InstanceHealthy},
+			{ID: "web-7-5", Module: "web", Version: version("web@7"), Address: "127.0.0.1:20003", State: abt2.InstanceStarting},
+		},
+		Names: []abt2.NameStatus{
+			{Module: "order", Product: "default", Address: "127.0.0.1:19001", Version: version("order@3")},
+			{Module: "stock", Product: "default", Address: "127.0.0.1:19002"},
+		},
+		Routers: []abt2.RouterStatus{
+			{ID: "edge-1", Role: "edge", Connected: true, Applied: abt2.Mark{Epoch: "e", Revision: 118}},
+			{ID: "order-3-1", Role: "process", Version: version("order@3"), Connected: false, Applied: abt2.Mark{Epoch: "e", Revision: 117}, Restamped: 4},
+		},
+		Edges:   []string{"http://127.0.0.1:8080"},
+		Running: &abt2.Intent{Verb: abt2.VerbShip, Operator: "lihua", Started: ago(5 * time.Second)},
+		Next:    "abt2 ship all --op=lihua",
+	}
+}
+
+func committedStatus() abt2.Status {
+	return abt2.Status{
+		Product:   "default",
+		Session:   &abt2.SessionStatus{ID: 12, State: abt2.SessionCommitted, Operator: "lihua", Created: ago(3 * day)},
+		Online:    &abt2.EnvironmentStatus{ID: 43, Product: "default", Role: abt2.RoleOnline, Modules: versions("web@7")},
+		Backup:    &abt2.EnvironmentStatus{ID: 42, Product: "default", Role: abt2.RoleBackup, Modules: versions("web@6"), Cookie: "abt2=YmFja3Vw", Link: "http://127.0.0.1:8080/.abt2/enter?token=YmFja3Vw&to=/"},
+		Unsettled: true,
+		Next:      "abt2 clean --op=lihua, or abt2 rollback --op=lihua",
+	}
+}
+
+func plan() []abt2.PlanLine {
+	d := strings.Repeat("0123456789abcdef", 4)
+	return []abt2.PlanLine{
+		{Module: "report", From: version("report@1"), State: abt2.TargetShipped},
+		{Module: "stock", To: version("stock@1"), Size: 7, Digest: d, State: abt2.TargetFailed, Detail: "not healthy within 1m0s"},
+		{Module: "web", From: version("web@6"), To: version("web@7"), Size: 12_345_678, Digest: d, State: abt2.TargetPut},
+	}
+}
+
+func session(state abt2.SessionState, age time.Duration) *abt2.Session {
+	return &abt2.Session{ID: 12, Product: "default", Operator: "lihua", Description: "sprint 44", State: state, Created: ago(9 * day), Changed: ago(age)}
+}
+
+// Each command, as a person and as a program see it.
+func TestCommands(t *testing.T) {
+	switched := abt2.Outcome{
+		From: 42, To: 43, Edges: 1, Routers: 37, Switched: 61 * time.Millisecond, Settled: 1234 * time.Millisecond,
+		Cookie: "abt2=YmFja3Vw", Link: "http://127.0.0.1:8080/.abt2/enter?token=YmFja3Vw&to=/", Next: "abt2 clean --op=lihua, or abt2 rollback --op=lihua",
+	}
+	lagging := switched
+	lagging.Unconfirmed, lagging.Warnings = []string{"order-3-1", "stock-9-2"}, []string{"stock: the name still leads to stock@8"}
+	for _, tc := range []struct {
+		name string
+		w    world
+	}{
+		{"start_free", world{args: "start --op=lihua", svc: &fake{start: abt2.StartAnswer{Free: true}}}},
+		{"start_in_progress", world{args: "start", svc: &fake{start: abt2.StartAnswer{Session: session(abt2.SessionOpen, 3*time.Hour)}}}},
+		{"start_in_progress_own", world{args: "start --op=lihua", svc: &fake{start: abt2.StartAnswer{Session: session(abt2.SessionOpen, 30*time.Second)}}}},
+		{"start_committed", world{args: "start --op=you", svc: &fake{start: abt2.StartAnswer{Session: session(abt2.SessionCommitted, 3*day)}}}},
+		{"start_committed_own", world{args: "start --op=lihua", svc: &fake{start: abt2.StartAnswer{Session: session(abt2.SessionCommitted, 5*time.Minute)}}}},
+		{"start_json", world{args: "start --json", svc: &fake{start: abt2.StartAnswer{Session: session(abt2.SessionCommitted, 3*day)}}}},
+		{"start_create", world{args: "start create --op=lihua --desp='sprint 44'", svc: &fake{session: *session(abt2.SessionOpen, 0)}}},
+		{"start_create_desc", world{args: "start create --desc=x --force --takeover --product=shop", svc: &fake{session: *session(abt2.SessionOpen, 0)}}},
+		{"start_create_dry_run", world{args: "start create --dry-run", svc: &fake{}}},
+		{"start_create_json", world{args: "start create --json", svc: &fake{session: *session(abt2.SessionOpen, 0)}}},
+		{"start_create_differences", world{args: "start create", svc: &fake{diffs: differences(), errs: map[string]error{
+			"Create": abt2.Errorf(abt2.CodeDifferences, "2 differences: mend them with abt2 refresh --op=wang, or add --force"),
+		}}}},
+
+		{"config_drop", world{args: "config drop --op=lihua --name=web --name=order"}},
+		{"config_drop_dry_run", world{args: "config drop --name=web --dry-run"}},
+		{"config_remove", world{args: "config remove --name=report --takeover"}},
+		{"config_remove_json", world{args: "config remove --name=report --json"}},
+
+		{"ship_plan", world{args: "ship --op=lihua", svc: &fake{plan: plan()}}},
+		{"ship_plan_ready", world{args: "ship", svc: &fake{plan: plan()[:1]}}},
+		{"ship_plan_empty", world{args: "ship", svc: &fake{}}},
+		{"ship_plan_json", world{args: "ship --json", svc: &fake{plan: plan()}}},
+		{"ship_all", world{args: "ship all --op=lihua", svc: &fake{progress: shipProgress(), outcome: abt2.Outcome{
+			To: 43, Cookie: "abt2=dG9rZW4", Link: "http://127.0.0.1:8080/.abt2/enter?token=dG9rZW4&to=/", Next: "abt2 commit --op=lihua",
+		}}}},
+		{"ship_failed", world{args: "ship web order --op=lihua --ack-timeout=3s --drain-timeout=1m", svc: &fake{outcome: abt2.Outcome{
+			To: 43, Failed: []abt2.Failure{{Version: version("order@4"), Reason: "not healthy within 1m0s", Log: []string{"listening", "panic: no database"}}}, Next: "abt2 logs order@4",
+		}}}},
+		{"ship_same", world{args: "ship all", svc: &fake{outcome: abt2.Outcome{To: 43, Same: true, Next: "abt2 commit --op=wang"}}}},
+		{"ship_dry_run", world{args: "ship all --dry-run", svc: &fake{steps: []string{"start web@7: 2 instances", "build environment 43"}}}},
+		{"ship_json", world{args: "ship all --json", svc: &fake{progress: shipProgress(), outcome: abt2.Outcome{To: 43}}}},
+		{"unship", world{args: "unship web", svc: &fake{outcome: abt2.Outcome{From: 43, Next: "abt2 ship all --op=wang"}}}},
+
+		{"commit", world{args: "commit --op=lihua --settle-timeout=2m", svc: &fake{outcome: switched}}},
+		{"commit_same", world{args: "commit", svc: &fake{outcome: abt2.Outcome{To: 43, Same: true, Next: "abt2 clean --op=wang"}}}},
+		{"commit_unsettled", world{args: "commit", svc: &fake{outcome: lagging}}},
+		{"commit_unsettled_json", world{args: "commit --json", svc: &fake{outcome: lagging}}},
+		{"commit_unsettled_error", world{args: "commit", svc: &fake{outcome: switched, errs: map[string]error{
+			"commit": abt2.Errorf(abt2.CodeCommitted, "switched, but 2 routers have not confirmed; abt2 status names them"),
+		}}}},
+		{"commit_unconfirmed", world{args: "commit", svc: &fake{errs: map[string]error{
+			"Run": abt2.Errorf(abt2.CodeUnconfirmed, "edge-1 has not confirmed within 10s; nothing has changed"),
+		}}}},
+		{"rollback", world{args: "rollback", svc: &fake{outcome: abt2.Outcome{From: 43, To: 42, Edges: 2, Switched: 900 * time.Microsecond, Next: "abt2 status"}}}},
+		{"rollback_asks_yes", world{args: "rollback", stdin: "y\n", svc: &fake{confirm: "this goes back to nothing at all", outcome: switched}}},
+		{"rollback_asks_no", world{args: "rollback", stdin: "n\n", svc: &fake{confirm: "this goes back to nothing at all", outcome: switched}}},
+		{"rollback_yes", world{args: "rollback --yes", svc: &fake{confirm: "this goes back to nothing at all", outcome: switched}}},
+		{"clean_committed", world{args: "clean", stdin: "yes\n", svc: &fake{status: committedStatus(), outcome: abt2.Outcome{From: 42, Next: "abt2 start create --op=wang"}}}},
+		{"clean_open", world{args: "clean", stdin: "\n", svc: &fake{status: openStatus()}}},
+		{"clean_nothing", world{args: "clean", svc: &fake{status: emptyStatus(), outcome: abt2.Outcome{Same: true, Next: "abt2 start create --op=wang"}}}},
+		{"clean_yes", world{args: "clean --yes --takeover", svc: &fake{outcome: abt2.Outcome{From: 42, Next: "abt2 start create --op=wang"}}}},
+		{"clean_dry_run", world{args: "clean --dry-run", svc: &fake{steps: []string{"stop web@6: 2 instances"}}}},
+
+		{"refresh", world{args: "refresh", stdin: "y\n", svc: &fake{steps: []string{"start web@6: 1 instance", "end order@2: 1 instance"}, outcome: abt2.Outcome{Next: "abt2 validate"}}}},
+		{"refresh_yes", world{args: "refresh --yes --prune", svc: &fake{outcome: abt2.Outcome{Next: "abt2 validate"}}}},
+		{"refresh_nothing", world{args: "refresh", svc: &fake{}}},
+		{"refresh_json", world{args: "refresh --json", stdin: "y\n", svc: &fake{steps: []string{"start web@6: 1 instance"}}}},
+		{"refresh_dry_run", world{args: "refresh --dry-run", svc: &fake{steps: []string{"start web@6: 1 instance"}}}},
+		{"scale", world{args: "scale web=4 order=2", svc: &fake{progress: shipProgress()[:1], outcome: abt2.Outcome{Next: "abt2 status"}}}},
+
+		{"status_empty", world{args: "status", svc: &fake{status: emptyStatus()}}},
+		{"status_empty_json", world{args: "status --json", svc: &fake{status: emptyStatus()}}},
+		{"status_open", world{args: "status", svc: &fake{status: openStatus()}}},
+		{"status_open_json", world{args: "status --json", svc: &fake{status: openStatus()}}},
+		{"status_open_no_color", world{args: "status", env: map[string]string{"NO_COLOR": "1"}, svc: &fake{status: openStatus()}}},
+		{"status_committed", world{args: "status --product=shop", svc: &fake{status: committedStatus()}}},
+
+		{"validate", world{args: "validate", svc: &fake{diffs: differences()}}},
+		{"validate_json", world{args: "validate --json", svc: &fake{diffs: differences()}}},
+		{"validate_same", world{args: "validate --all --platform", svc: &fake{}}},
+		{"validate_same_json", world{args: "validate --json", svc: &fake{}}},
+		{"validate_aliases", world{args: "validate --jpaas=true --bfe=true --disconf=true", svc: &fake{}}},
+		{"validate_parts", world{args: "validate --platform --edge --config-centre --registry --routers", svc: &fake{}}},
+
+		{"history", world{args: "history", svc: &fake{events: events()}}},
+		{"history_json", world{args: "history --limit=0 --json", svc: &fake{events: events()[:1]}}},
+		{"logs", world{args: "logs order@3 --tail=2", svc: &fake{logs: "order-3-1\tone\norder-3-1\ttwo\n"}}},
+		{"logs_module", world{args: "logs order", svc: &fake{logs: "order-3-1\tone\n"}}},
+		{"env_show", world{args: "env show 43", svc: &fake{envs: envs()}}},
+		{"env_show_json", world{args: "env show 43 --json", svc: &fake{envs: envs()}}},
+		{"env_show_unknown", world{args: "env show 7", svc: &fake{envs: envs()}}},
+		{"env_diff", world{args: "env diff 42 43", svc: &fake{envs: envs()}}},
+		{"env_diff_same", world{args: "env diff 42 42", svc: &fake{envs: envs()}}},
+		{"env_diff_json", world{args: "env diff 42 43 --json", svc: &fake{envs: envs()}}},
+		{"version", world{args: "version"}},
+		{"version_json", world{args: "version --json"}},
+		{"down", world{args: "down --data=/srv/abt2", stdin: "y\n", down: []string{"server 1234", "web-6-2"}}},
+		{"down_yes", world{args: "down --yes", env: map[string]string{"ABT2_DATA": "/srv/other"}}},
+		{"down_json", world{args: "down --yes --json", down: []string{"web-6-2"}}},
+		{"server", world{args: "server --data=/srv/abt2"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for _, mode := range []string{"terminal", "pipe"} {
+				w := tc.w
+				svc := fake{} // each run has its own calls
+				if w.svc != nil {
+					svc = *w.svc
+				}
+				w.svc, w.terminal = &svc, mode == "terminal"
+				golden(t, tc.name+"."+mode, transcript(w, run(t, w)))
+			}
+		})
+	}
+}
+
+func differences() []abt2.Difference {
+	return []abt2.Difference{
+		{Part: "platform", Object: "web@6", Should: "2 instances", Is: "1 instance", Remedy: "abt2 refresh --op=NAME"},
+		{Part: "edge", Object: "edge-1", Should: "revision 118", Is: "revision 117", Remedy: "abt2 refresh --op=NAME"},
+	}
+}
+
+func shipProgress() []abt2.Progress {
+	return []abt2.Progress{
+		{Module: "web", Step: "start", Text: "starting web@7"},
+		{Module: "web", Step: "wait", Text: "waiting until healthy", Done: 1, Total: 2},
+		{Module: "web", Step: "healthy"},
+		{Module: "order", Step: "failed", Text: "not healthy within 1m0s"},
+		{Step: "prepare", Text: "waiting for edges", Done: 0, Total: 1},
+	}
+}
+
+func events() []abt2.Event {
+	return []abt2.Event{
+		{Seq: 9, Time: ago(time.Minute), Product: "default", Session: 12, Operator: "lihua", Identity: "operator.token", Verb: "commit", From: 42, To: 43, Text: "sprint 44"},
+		{Seq: 8, Time: ago(time.Hour), Product: "default", Session: 12, Operator: "李华", Identity: "operator.token", Verb: "start create"},
+	}
+}
+
+func envs() map[abt2.EnvironmentID]abt2.EnvironmentStatus {
+	return map[abt2.EnvironmentID]abt2.EnvironmentStatus{
+		42: {ID: 42, Product: "default", Role: abt2.RoleOnline, Modules: versions("web@6", "order@3", "report@1")},
+		43: {ID: 43, Product: "default", Role: abt2.RolePreview, Modules: versions("web@7", "order@3", "stock@1"), Cookie: "abt2=dG9rZW4", Link: "http://127.0.0.1:8080/.abt2/enter?token=dG9rZW4&to=/"},
+	}
+}

@@ -1,0 +1,204 @@
+package cli_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// Whole commands, with the real program. testdata/script holds one story a
+// file; beside testscript's own commands there are:
+//
+//	exits STATUS PROGRAM ARG...   run it; the exit status must be this one
+//	freshdata                     make a data folder with a short path, in ABT2_DATA; what runs on it ends with the script
+//	serve [ARG...]                start abt2 server on free ports and wait until it is ready; sets ABT2_SERVER and EDGE (a URL)
+//	stopserver [kill]             end it by SIGTERM, or by SIGKILL
+//	waitline FILE REGEXP [VAR...] wait until a line of the file matches, and set the variables to its groups
+func TestScripts(t *testing.T) {
+	bin := t.TempDir()
+	build := exec.Command("go", append(append([]string{"build"}, raceFlags...), "-o", filepath.Join(bin, "abt2"), "abt2.dev/cmd/abt2")...)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", build, err, out)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Setenv("ABT2_OP", "lihua")
+			env.Setenv("ABT2_SERVER", "127.0.0.1:1") // nobody's, until serve
+			env.Values[serverKey{}] = new(*server)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "freshdata": freshData, "serve": serve, "stopserver": stopServer, "waitline": waitLine,
+		},
+		UpdateScripts: *update,
+	})
+}
+
+// raceFlags make the program be built as the test was.
+var raceFlags []string
+
+// patience bounds what a script waits for; it is only reached when something is wrong.
+const patience = 60 * time.Second
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS PROGRAM ARG...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%s: %v", args[1], err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+func freshData(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: freshdata")
+	}
+	dir, err := os.MkdirTemp("/tmp", "abt2-") // sockets in it need short names
+	ts.Check(err)
+	ts.Setenv("ABT2_DATA", dir)
+	ts.Defer(func() {
+		if err := ts.Exec("abt2", "down", "--yes", "--data="+dir); err != nil {
+			ts.Logf("abt2 down: %v", err) // the script may have failed for the same reason
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			ts.Logf("%v", err)
+		}
+	})
+}
+
+// server is the process that serve has started last.
+type server struct {
+	cmd    *exec.Cmd
+	output chan struct{} // closed when it has ended its output
+}
+
+type serverKey struct{}
+
+var readyLine = regexp.MustCompile(`^ready: api (\S+), edge (\S+), data `)
+
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || ts.Getenv("ABT2_DATA") == "" {
+		ts.Fatalf("usage, after freshdata: serve [ARG...]")
+	}
+	log, err := os.OpenFile(ts.MkAbs("server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	ts.Check(err)
+	path, err := exec.LookPath("abt2")
+	if lookup := filepath.SplitList(ts.Getenv("PATH")); len(lookup) > 0 {
+		path, err = filepath.Join(lookup[0], "abt2"), nil
+	}
+	ts.Check(err)
+	cmd := exec.Command(path, append([]string{"server", "--listen=127.0.0.1:0", "--edge-listen=127.0.0.1:0", "--allow-root"}, args...)...)
+	for _, name := range []string{"PATH", "HOME", "ABT2_DATA"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	cmd.Dir, cmd.Stderr = ts.MkAbs("."), log
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	s := &server{cmd, make(chan struct{})}
+	*ts.Value(serverKey{}).(**server) = s
+	ts.Defer(func() {
+		_ = cmd.Process.Kill() // where stopserver has not ended it
+		<-s.output
+		_ = cmd.Wait()
+		log.Close()
+	})
+	ready := make(chan []string, 1)
+	go func() {
+		defer close(s.output)
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if m := readyLine.FindStringSubmatch(lines.Text()); m != nil {
+				ready <- m
+				break
+			}
+		}
+		_, _ = io.Copy(io.Discard, out)
+	}()
+	select {
+	case m := <-ready:
+		ts.Setenv("ABT2_SERVER", m[1])
+		ts.Setenv("EDGE", m[2])
+	case <-s.output:
+		ts.Fatalf("the server ended before it was ready:\n%s", ts.ReadFile("server.log"))
+	case <-time.After(patience):
+		ts.Fatalf("the server is not ready within %s:\n%s", patience, ts.ReadFile("server.log"))
+	}
+}
+
+func stopServer(ts *testscript.TestScript, neg bool, args []string) {
+	s := *ts.Value(serverKey{}).(**server)
+	if neg || s == nil || len(args) > 1 || (len(args) == 1 && args[0] != "kill") {
+		ts.Fatalf("usage, after serve: stopserver [kill]")
+	}
+	signal := syscall.SIGTERM
+	if len(args) == 1 {
+		signal = syscall.SIGKILL
+	}
+	ts.Check(s.cmd.Process.Signal(signal))
+	select {
+	case <-s.output:
+	case <-time.After(patience):
+		ts.Fatalf("the server has not ended within %s of %s:\n%s", patience, signal, ts.ReadFile("server.log"))
+	}
+	if err := s.cmd.Wait(); err != nil && signal == syscall.SIGTERM {
+		ts.Fatalf("the server ended with %v:\n%s", err, ts.ReadFile("server.log"))
+	}
+}
+
+func waitLine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: waitline FILE REGEXP [VAR...]")
+	}
+	re, err := regexp.Compile(`(?m)` + args[1])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond) // a file tells nobody that it has grown
+	defer tick.Stop()
+	for {
+		b, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err != nil && !os.IsNotExist(err) {
+			ts.Fatalf("%v", err)
+		}
+		if m := re.FindStringSubmatch(string(b)); m != nil {
+			for i, name := range args[2:] {
+				if i+1 >= len(m) {
+					ts.Fatalf("%s: has no group for %s", args[1], name)
+				}
+				ts.Setenv(name, m[i+1])
+			}
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			ts.Fatalf("%s has no line like %s within %s:\n%s", args[0], args[1], patience, strings.TrimSpace(string(b)))
+		}
+	}
+}
+

@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"log/slog"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"abt2.dev"
+)
+
+// ServerConfig is what abt2 server is told. Addresses and the URL are checked,
+// the folder is absolute.
+type ServerConfig struct {
+	Data       string // folder of everything the server keeps
+	Listen     string // host:port of the API, loopback; port 0 picks a free one
+	EdgeListen string // host:port that users reach; port 0 picks a free one
+	EdgeURL    string // base of printed links; empty: made of the edge's address
+	EdgeCert   string // TLS files of the edge; both or none
+	EdgeKey    string
+	AccessLog  bool // of the edge
+	AllowRoot  bool // run although the user is root
+	Log        *slog.Logger
+	// Ready is called once, when everything that ran before has been found again
+	// and calls are answered: with the URL of the API and the base of links.
+	Ready func(api, edge string)
+}
+
+func (a *app) serverCommand() *cobra.Command {
+	var settings serverSettings
+	c := &cobra.Command{
+		Use:   "server",
+		Short: "Run abt2 on this machine",
+		Long: `Runs the server of one machine and, as processes of their own that outlive it, the
+edge that users reach and the instances. Stopping the server, with Ctrl-C or for
+an upgrade, touches no user; abt2 down stops everything.
+
+When everything that ran before has been found again it prints one line with the
+addresses. The operators' credential is then in operator.token of the data folder.
+
+Every setting but --allow-root can also come from the environment (--edge-listen
+from ABT2_EDGE_LISTEN, and so on) or from the YAML file --config (edge_listen).
+Flags win over the environment, and that over the file.`,
+		Example: `  abt2 server
+  abt2 server --data=/srv/abt2 --listen=127.0.0.1:7070 --edge-listen=0.0.0.0:80
+  abt2 server --config=/etc/abt2.yaml`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := a.serverConfig(cmd, settings)
+			if err != nil {
+				return err
+			}
+			return a.env.RunServer(cmd.Context(), config)
+		},
+	}
+	f := c.Flags()
+	for _, s := range serverFields {
+		if s.flag == "access-log" {
+			f.Bool(s.flag, false, s.usage)
+			continue
+		}
+		f.String(s.flag, s.byDefault, s.usage)
+	}
+	f.StringVar(&settings.config, "config", "", "a YAML file with settings, at `PATH`")
+	f.BoolVar(&settings.allowRoot, "allow-root", false, "run although the user is root")
+	return c
+}
+
+// ready prints the one line that a server prints.
+func (a *app) ready(data string) func(api, edge string) {
+	return func(api, edge string) { a.out.line("ready: api %s, edge %s, data %s", api, edge, data) }
+}
+
+// checkURL checks the base of links.
+func checkURL(field, s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
+		return abt2.Errorf(abt2.CodeInvalid, "%s %q: must be the address users type, like https://shop.example.com", field, s)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"abt2.dev"
+)
+
+// serverSettings are the flags that have no other source.
+type serverSettings struct {
+	config    string
+	allowRoot bool
+}
+
+// serverField is a setting with its three names: --edge-listen,
+// ABT2_EDGE_LISTEN and edge_listen.
+type serverField struct {
+	flag      string
+	byDefault string
+	usage     string
+}
+
+var serverFields = []serverField{
+	{"data", "", "the folder of everything the server keeps, `DIR` (default " + defaultData + ")"},
+	{"listen", defaultServer, "where operators reach it, `HOST:PORT`; a loopback address; port 0 picks a free one"},
+	{"edge-listen", "127.0.0.1:8080", "where users reach the edge, `HOST:PORT`; port 0 picks a free one"},
+	{"edge-url", "", "the address users type, the base of printed links: `URL` (default made of the edge's address)"},
+	{"edge-cert", "", "the edge's TLS certificate, a PEM file at `PATH`"},
+	{"edge-key", "", "the key of --edge-cert, a PEM file at `PATH`"},
+	{"log-level", "info", "debug, info, warn or error: `LEVEL`"},
+	{"access-log", "false", "let the edge log every request"},
+}
+
+func (s serverField) env() string  { return "ABT2_" + strings.ToUpper(s.yaml()) }
+func (s serverField) yaml() string { return strings.ReplaceAll(s.flag, "-", "_") }
+
+// setting is a value and the name under which it was given.
+type setting struct{ name, value string }
+
+// serverConfig gathers the settings: flags, then the environment, then the file.
+func (a *app) serverConfig(cmd *cobra.Command, s serverSettings) (ServerConfig, error) {
+	path := s.config
+	if !cmd.Flags().Changed("config") {
+		path = a.env.Getenv("ABT2_CONFIG")
+	}
+	file, err := readServerFile(path)
+	if err != nil {
+		return ServerConfig{}, err
+	}
+	got := map[string]setting{}
+	for _, f := range serverFields {
+		v, inFile := file[f.yaml()]
+		switch flag := cmd.Flags().Lookup(f.flag); {
+		case flag.Changed:
+			got[f.flag] = setting{"--" + f.flag, flag.Value.String()}
+		case a.env.Getenv(f.env()) != "":
+			got[f.flag] = setting{f.env(), a.env.Getenv(f.env())}
+		case inFile:
+			got[f.flag] = setting{path + ": " + f.yaml(), v}
+		default:
+			got[f.flag] = setting{"--" + f.flag, f.byDefault}
+		}
+	}
+	return a.checkedServerConfig(got, s.allowRoot)
+}
+
+func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (ServerConfig, error) {
+	c := ServerConfig{
+		Data: got["data"].value, Listen: got["listen"].value, EdgeListen: got["edge-listen"].value, EdgeURL: got["edge-url"].value,
+		EdgeCert: got["edge-cert"].value, EdgeKey: got["edge-key"].value, AllowRoot: allowRoot,
+	}
+	var err error
+	if c.Data == "" {
+		c.Data, err = a.dataFolder()
+	} else {
+		c.Data, err = absolute(c.Data)
+	}
+	if err != nil {
+		return c, err
+	}
+	if err := loopbackAddress(got["listen"].name, c.Listen); err != nil {
+		return c, err
+	}
+	if _, _, err := net.SplitHostPort(c.EdgeListen); err != nil {
+		return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be HOST:PORT, like 127.0.0.1:8080; port 0 picks a free one", got["edge-listen"].name, c.EdgeListen)
+	}
+	if err := checkURL(got["edge-url"].name, c.EdgeURL); err != nil {
+		return c, err
+	}
+	if (c.EdgeCert == "") != (c.EdgeKey == "") {
+		return c, abt2.Errorf(abt2.CodeInvalid, "--edge-cert %q, --edge-key %q: TLS needs both; give the other one, too", c.EdgeCert, c.EdgeKey)
+	}
+	for _, path := range []*string{&c.EdgeCert, &c.EdgeKey} { // the edge has another working directory
+		if *path != "" {
+			if *path, err = absolute(*path); err != nil {
+				return c, err
+			}
+		}
+	}
+	if c.AccessLog, err = strconv.ParseBool(got["access-log"].value); err != nil {
+		return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be true or false", got["access-log"].name, got["access-log"].value)
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(got["log-level"].value)); err != nil {
+		return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be debug, info, warn or error", got["log-level"].name, got["log-level"].value)
+	}
+	c.Log = slog.New(slog.NewTextHandler(a.env.Stderr, &slog.HandlerOptions{Level: level}))
+	c.Ready = a.ready(c.Data)
+	return c, nil
+}
+
+// readServerFile reads abt2.yaml. Unknown settings are refused: a mistyped one
+// must not be a silent default.
+func readServerFile(path string) (map[string]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, abt2.Wrap(abt2.CodeInvalid, err, "--config %q: cannot be read; name a YAML file, or leave it out", path)
+	}
+	var out map[string]string
+	dec := yaml.NewDecoder(bytes.NewReader(b))
+	if err := dec.Decode(&out); err != nil && !errors.Is(err, io.EOF) {
+		return nil, abt2.Wrap(abt2.CodeInvalid, err, "--config %q: must be lines of setting: value", path)
+	}
+	var known []string
+	for _, f := range serverFields {
+		known = append(known, f.yaml())
+	}
+	for k := range out {
+		if !slices.Contains(known, k) {
+			return nil, abt2.Errorf(abt2.CodeInvalid, "--config %q: %s: is not a setting; there are %s", path, k, strings.Join(known, ", "))
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,114 @@
+package cli_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"abt2.dev"
+	"abt2.dev/internal/cli"
+)
+
+func file(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestServerSettings(t *testing.T) {
+	yaml := file(t, "abt2.yaml", "# shop\ndata: /srv/yaml\nlisten: 127.0.0.1:1\nedge_listen: 0.0.0.0:80\nedge_url: https://shop.example.com\nedge_cert: /etc/cert.pem\nedge_key: /etc/key.pem\naccess_log: true\nlog_level: debug\n")
+	defaults := cli.ServerConfig{Data: "/home/nobody/.local/share/abt2", Listen: "127.0.0.1:7070", EdgeListen: "127.0.0.1:8080"}
+	for _, tc := range []struct {
+		name, args string
+		env        map[string]string
+		want       func(c *cli.ServerConfig)
+	}{
+		{"defaults", "server", nil, func(c *cli.ServerConfig) {}},
+		{"flags", "server --data=/srv/flag --listen=localhost:0 --edge-listen=:0 --edge-url=http://x --edge-cert=/c --edge-key=/k --access-log --allow-root", nil, func(c *cli.ServerConfig) {
+			*c = cli.ServerConfig{Data: "/srv/flag", Listen: "localhost:0", EdgeListen: ":0", EdgeURL: "http://x", EdgeCert: "/c", EdgeKey: "/k", AccessLog: true, AllowRoot: true}
+		}},
+		{"file", "server --config=" + yaml, nil, func(c *cli.ServerConfig) {
+			*c = cli.ServerConfig{Data: "/srv/yaml", Listen: "127.0.0.1:1", EdgeListen: "0.0.0.0:80", EdgeURL: "https://shop.example.com", EdgeCert: "/etc/cert.pem", EdgeKey: "/etc/key.pem", AccessLog: true}
+		}},
+		{"flags over environment over file", "server --listen=127.0.0.1:3 --access-log=false", map[string]string{"ABT2_CONFIG": yaml, "ABT2_DATA": "/srv/env", "ABT2_LISTEN": "127.0.0.1:2", "ABT2_EDGE_LISTEN": "127.0.0.1:4"}, func(c *cli.ServerConfig) {
+			*c = cli.ServerConfig{Data: "/srv/env", Listen: "127.0.0.1:3", EdgeListen: "127.0.0.1:4", EdgeURL: "https://shop.example.com", EdgeCert: "/etc/cert.pem", EdgeKey: "/etc/key.pem"}
+		}},
+		{"no environment for root", "server", map[string]string{"ABT2_ALLOW_ROOT": "true"}, func(c *cli.ServerConfig) {}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			res := run(t, world{args: tc.args, env: tc.env})
+			if res.status != 0 {
+				t.Fatalf("status %d: %s", res.status, res.stderr)
+			}
+			want := defaults
+			tc.want(&want)
+			if d := cmp.Diff(want, res.server, cmpopts.IgnoreFields(cli.ServerConfig{}, "Log", "Ready")); d != "" {
+				t.Error(d)
+			}
+			if debug := res.server.Log.Enabled(context.Background(), slog.LevelDebug); debug != strings.Contains(tc.args+tc.env["ABT2_CONFIG"], "yaml") {
+				t.Errorf("debug is logged: %v", debug)
+			}
+		})
+	}
+}
+
+func TestWrongServerSettings(t *testing.T) {
+	for _, tc := range []struct {
+		args string
+		env  map[string]string
+		says []string
+	}{
+		{args: "server --listen=0.0.0.0:7070", says: []string{`--listen "0.0.0.0:7070"`, "loopback", "127.0.0.1:7070"}},
+		{args: "server --listen=:7070", says: []string{`--listen ":7070"`, "loopback"}},
+		{args: "server --listen=example.com:7070", says: []string{"loopback"}},
+		{args: "server --listen=7070", says: []string{`--listen "7070"`, "HOST:PORT"}},
+		{args: "server", env: map[string]string{"ABT2_LISTEN": "192.0.2.1:7070"}, says: []string{`ABT2_LISTEN "192.0.2.1:7070"`, "loopback"}},
+		{args: "server --edge-listen=80", says: []string{`--edge-listen "80"`, "HOST:PORT"}},
+		{args: "server --edge-url=shop", says: []string{`--edge-url "shop"`}},
+		{args: "server --edge-url=http://shop/path", says: []string{"--edge-url"}},
+		{args: "server --edge-cert=/c", says: []string{"--edge-key", "both"}},
+		{args: "server --log-level=loud", says: []string{`--log-level "loud"`, "debug"}},
+		{args: "server", env: map[string]string{"ABT2_ACCESS_LOG": "maybe"}, says: []string{`ABT2_ACCESS_LOG "maybe"`}},
+		{args: "server --config=/nowhere.yaml", says: []string{`--config "/nowhere.yaml"`}},
+		{args: "server --config=" + file(t, "a.yaml", "lisen: x\n"), says: []string{"lisen: is not a setting", "edge_listen"}},
+		{args: "server --config=" + file(t, "b.yaml", "allow_root: true\n"), says: []string{"allow_root: is not a setting"}},
+		{args: "server --config=" + file(t, "c.yaml", "listen: 0.0.0.0:1\n"), says: []string{`c.yaml: listen "0.0.0.0:1"`, "loopback"}},
+		{args: "server --config=" + file(t, "d.yaml", "- a\n"), says: []string{"d.yaml", "setting: value"}},
+	} {
+		res := run(t, world{args: tc.args, env: tc.env})
+		if res.status != 2 || res.server.Log != nil {
+			t.Errorf("%s: status %d, started: %v", tc.args, res.status, res.server.Log != nil)
+		}
+		for _, s := range tc.says {
+			if !strings.Contains(res.stderr, s) {
+				t.Errorf("%s: %q does not say %q", tc.args, res.stderr, s)
+			}
+		}
+	}
+}
+
+func TestServerFails(t *testing.T) {
+	res := run(t, world{args: "server", err: abt2.Wrap(abt2.CodeRefused, errors.New("locked by 17"), "--data: another server is using it")})
+	if res.status != 4 || res.stdout != "" || !strings.Contains(res.stderr, "another server is using it (locked by 17)") {
+		t.Errorf("status %d: %s%s", res.status, res.stdout, res.stderr)
+	}
+}
+
+// The hidden commands pass on what they were told.
+func TestChildren(t *testing.T) {
+	for _, args := range []string{"edge --dir=/srv/x", "shim --dir=/srv/x"} {
+		if res := run(t, world{args: args}); res.status != 0 || len(res.dirs) != 1 || res.dirs[0] != "/srv/x" {
+			t.Errorf("%s: status %d, told %v: %s", args, res.status, res.dirs, res.stderr)
+		}
+	}
+}

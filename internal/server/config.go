@@ -1,0 +1,66 @@
+package server
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"abt2.dev"
+)
+
+// Config says how a server runs. Program and DataDir are required.
+type Config struct {
+	// Program is the abt2 executable; it is also the edge's and the shims'.
+	Program string
+	// DataDir holds everything the server knows and the instances' files.
+	DataDir string
+	Listen  string // the API's address, HOST:PORT; port 0 picks a free one once
+	// EdgeListen is where users are served; port 0 picks a free one once.
+	EdgeListen    string
+	EdgeURL       string // base of printed links; default: the edge's address
+	TLSCert       string // of the edge: PEM files; empty: no TLS
+	TLSKey        string
+	EdgeAccessLog bool
+	AllowRoot     bool
+	Version       string
+	Log           *slog.Logger
+	// Ready is called once, when everything has been found again. Nil: nobody cares.
+	Ready func(Addresses)
+}
+
+// Addresses is where a server that is ready can be reached.
+type Addresses struct {
+	API     string // http://HOST:PORT
+	Edge    string // base of links
+	DataDir string
+}
+
+// maxDataDir is the longest path of a data folder in which Unix sockets fit:
+// their addresses are at most 103 bytes long on some systems (sun_path).
+const maxDataDir = 80
+
+func (c *Config) check() error {
+	if c.DataDir == "" {
+		return abt2.Errorf(abt2.CodeInvalid, "--data %q: must name a folder", "")
+	}
+	dir, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		return abt2.Wrap(abt2.CodeInvalid, err, "--data %q: cannot be made absolute", c.DataDir)
+	}
+	c.DataDir = dir
+	if len(dir) > maxDataDir {
+		return abt2.Errorf(abt2.CodeInvalid, "--data %q: is %d bytes long, and sockets in it need it to be at most %d; choose a shorter path", dir, len(dir), maxDataDir)
+	}
+	if os.Geteuid() == 0 && !c.AllowRoot {
+		return abt2.Errorf(abt2.CodeRefused, "the server would run as root, and so would every instance; run it as a user of its own, or say --allow-root")
+	}
+	return nil
+}
+
+// The data folder's parts.
+func (c Config) artifactsDir() string { return filepath.Join(c.DataDir, "artifacts") }
+func (c Config) platformDir() string  { return platformDir(c.DataDir) }
+func (c Config) edgeDir() string      { return edgeDir(c.DataDir) }
+
+func platformDir(data string) string { return filepath.Join(data, "platform") }
+func edgeDir(data string) string     { return filepath.Join(data, "edge") }

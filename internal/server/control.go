@@ -1,0 +1,83 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"abt2.dev"
+)
+
+// controlSocket lies in the data folder; who may open it may end the server.
+const controlSocket = "server.sock"
+
+// control answers abt2 down on the data folder's socket: POST /stop ends the
+// server, and the answer to GET /wait ends with the process.
+func control(ctx context.Context, dir string, stop func()) (closeSocket func() error, err error) {
+	path := filepath.Join(dir, controlSocket)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, abt2.Wrap(abt2.CodeFailed, err, "--data %s: no socket can be made there; the path may be too long (its sockets need less than 100 bytes), choose a shorter one", dir)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "0") // the whole answer is out before the end begins
+		w.WriteHeader(http.StatusAccepted)
+		_ = http.NewResponseController(w).Flush()
+		stop()
+	})
+	mux.HandleFunc("GET /wait", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	s := &http.Server{Handler: mux}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.Serve(l) // ends with Close
+	}()
+	return func() error {
+		err := s.Close()
+		<-done
+		return err
+	}, nil
+}
+
+// stopServer ends the server of a data folder and returns when it has ended.
+// It returns false if none answers.
+func stopServer(ctx context.Context, dir string) (bool, error) {
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, controlSocket))
+		},
+	}}
+	wait, err := ask(ctx, client, http.MethodGet, "/wait")
+	if err != nil {
+		return false, context.Cause(ctx)
+	}
+	defer wait.Body.Close()
+	stop, err := ask(ctx, client, http.MethodPost, "/stop")
+	if err != nil {
+		return false, abt2.Wrap(abt2.CodeFailed, err, "the server of %s could not be asked to end", dir)
+	}
+	stop.Body.Close()
+	_, _ = io.Copy(io.Discard, wait.Body) // ends, one way or the other, with the server
+	return true, context.Cause(ctx)
+}
+
+func ask(ctx context.Context, client *http.Client, method, path string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://server"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return client.Do(r)
+}

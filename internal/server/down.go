@@ -1,0 +1,59 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"abt2.dev"
+	"abt2.dev/internal/driver/process"
+	"abt2.dev/internal/edge/edgectl"
+	"abt2.dev/internal/store"
+)
+
+// Down ends everything that is ours in a data folder: its server, if one runs,
+// the edge, and every instance. It says what it ended, a line each, and may be
+// repeated. The data stay.
+func Down(ctx context.Context, dataDir string, log *slog.Logger) (ended []string, err error) {
+	c := Config{DataDir: dataDir, AllowRoot: true}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(c.DataDir); err != nil {
+		return nil, abt2.Wrap(abt2.CodeNotFound, err, "--data %q: there is no such data folder", dataDir)
+	}
+	stopped, err := stopServer(ctx, c.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	if stopped {
+		ended = append(ended, "server")
+	}
+	// From here on no server may start what is being ended.
+	lock, err := store.Lock(c.DataDir)
+	if err != nil {
+		return ended, err
+	}
+	defer lock.Close()
+
+	edges := edgectl.NewClient(c.edgeDir())
+	if d, err := edges.Describe(ctx); err == nil {
+		if err := edges.Stop(ctx); err != nil {
+			return ended, err
+		}
+		if err := edges.Wait(ctx); err != nil {
+			return ended, err
+		}
+		ended = append(ended, "edge "+d.ID)
+	}
+	instances, err := process.StopAll(ctx, c.platformDir(), log)
+	for _, id := range instances {
+		ended = append(ended, fmt.Sprintf("instance %s", id))
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil // no instance was ever started
+	}
+	return ended, err
+}

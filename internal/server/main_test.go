@@ -1,0 +1,110 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"abt2.dev/internal/server"
+	"abt2.dev/internal/shim"
+	"abt2.dev/lane"
+)
+
+// TestMain lets the test binary be all programs of an installation: the edge,
+// the shims, and the modules that are released.
+func TestMain(m *testing.M) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	var err error
+	switch arg := func(i int) string { return strings.TrimPrefix(append(os.Args, "", "")[i], "--dir=") }; arg(1) {
+	case "edge":
+		err = server.RunEdge(ctx, arg(2))
+	case "shim":
+		err = shim.Run(ctx, arg(2))
+	case "module":
+		err = module(ctx, arg(2))
+	default:
+		stop()
+		os.Exit(m.Run())
+	}
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// hop is one module that a request went through.
+type hop struct {
+	Version     string
+	Environment uint64
+}
+
+// module serves the hops of the modules it calls, which next names, after its own.
+func module(ctx context.Context, next string) error {
+	l, err := lane.Join(ctx)
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: l.Transport(nil)}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthz", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		env, _ := lane.Environment(r.Context())
+		hops := []hop{{os.Getenv("ABT2_VERSION"), env}}
+		if next != "" {
+			more, err := hopsOf(r.Context(), client, "http://"+next+"/", "")
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusBadGateway)
+				return
+			}
+			hops = append(hops, more...)
+		}
+		_ = json.NewEncoder(w).Encode(hops)
+	})
+	port, err := strconv.Atoi(os.Getenv("PORT"))
+	if err != nil {
+		return err
+	}
+	s := &http.Server{Addr: fmt.Sprintf("%s:%d", os.Getenv("HOST"), port), Handler: l.Handler(mux)}
+	done := make(chan error, 1)
+	go func() { done <- s.ListenAndServe() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		limit, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = s.Shutdown(limit)
+		return l.Close(limit)
+	}
+}
+
+// hopsOf asks for a page and returns the hops that it names.
+func hopsOf(ctx context.Context, client *http.Client, url, cookie string) ([]hop, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	if cookie != "" {
+		r.Header.Set("Cookie", cookie)
+	}
+	res, err := client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	var hops []hop
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("status %s", res.Status)
+	}
+	return hops, json.NewDecoder(res.Body).Decode(&hops)
+}

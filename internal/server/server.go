@@ -1,0 +1,151 @@
+// Package server is the server of one machine: it puts the parts together and
+// keeps their order of beginning and end.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"abt2.dev"
+	"abt2.dev/internal/api"
+	"abt2.dev/internal/artifact"
+	"abt2.dev/internal/driver/builtin"
+	"abt2.dev/internal/driver/process"
+	"abt2.dev/internal/feed"
+	"abt2.dev/internal/release"
+	"abt2.dev/internal/store"
+)
+
+// Run serves until ctx ends, when it returns nil, or until something it cannot
+// do without fails. The edge and the instances outlive it; the next Run on the
+// same data folder finds them again.
+func Run(ctx context.Context, c Config) (err error) {
+	if err := c.check(); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	ended := errors.New("asked to end")
+
+	state, err := store.Open(ctx, store.Config{Dir: c.DataDir, Log: c.Log})
+	if err != nil {
+		return err
+	}
+	closeControl, err := control(ctx, c.DataDir, func() { stop(ended) })
+	if err != nil {
+		return errors.Join(err, state.Close())
+	}
+	// Who waits at the control socket may take the folder's lock the moment it closes.
+	defer func() { err = errors.Join(err, state.Close(), closeControl()) }()
+
+	secrets, err := openCredentials(c.DataDir)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, c.DataDir, c.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	address := listener.Addr().String()
+
+	artifacts, err := artifact.Open(artifact.Config{Dir: c.artifactsDir()})
+	if err != nil {
+		return err
+	}
+	platform, err := process.New(process.Config{
+		Dir: c.platformDir(), Shim: []string{c.Program, "shim"}, Log: c.Log,
+		Credential: func(id abt2.InstanceID) string { return secrets.issue(kindInstance, string(id)) },
+	})
+	if err != nil {
+		return err
+	}
+	supervisor, err := superviseEdge(c, address, secrets.issue(kindEdge, edgeID))
+	if err != nil {
+		return err
+	}
+	routersFeed := feed.New(c.Log, feed.AuthenticatorFunc(secrets.router))
+
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer stop(ended)
+	run := func(what string, part func(context.Context) error) {
+		group.Go(func() {
+			if err := part(ctx); ctx.Err() == nil {
+				stop(fmt.Errorf("%s: %w", what, err))
+			}
+		})
+	}
+	run("edge", supervisor.Run)
+	edge, err := supervisor.Ready(ctx)
+	if err != nil {
+		return err
+	}
+	engine := release.New(release.Config{
+		Store: state, Artifacts: artifacts, Platform: platform,
+		Edges:        []release.EdgeTarget{{ID: edgeID, Edge: builtin.NewEdge(routersFeed, edgeID), Address: edge.Addresses[0]}},
+		Registry:     builtin.NewRegistry(routersFeed, []string{edgeID}),
+		Routers:      routers{routersFeed},
+		DecodeModule: artifact.DecodeModule,
+		NewName:      newName(c.DataDir),
+		EdgeURL:      edge.URL,
+		InstanceEnv:  map[string]string{"ABT2_SERVER": "http://" + address},
+		Log:          c.Log,
+	})
+	closeHTTP := serve(listener, routersFeed, api.NewHandler(engine, api.OperatorToken(operatorTokenFile, secrets.operator), c.Log),
+		newMetrics(routersFeed, supervisor, secrets), run)
+	defer closeHTTP()
+	run("engine", engine.Serve)
+	select {
+	case <-engine.Ready():
+	case <-ctx.Done():
+		return failure(ctx, ended)
+	}
+	if c.Ready != nil {
+		c.Ready(Addresses{API: "http://" + address, Edge: edge.URL, DataDir: c.DataDir})
+	}
+	<-ctx.Done()
+	return failure(ctx, ended)
+}
+
+// failure is why the server ends, nil if it was asked to.
+func failure(ctx context.Context, ended error) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, ended) || errors.Is(cause, context.Canceled) {
+		return nil
+	}
+	return cause
+}
+
+// serve answers on the listener: the feed of routers, metrics, and for the rest
+// the operators' API. The function it returns ends that and waits for answers
+// on their way.
+func serve(l net.Listener, routers *feed.Feed, operators, metrics http.Handler, run func(string, func(context.Context) error)) (end func()) {
+	mux := http.NewServeMux()
+	mux.Handle(routers.Handler())
+	mux.Handle("GET /metrics", metrics)
+	mux.Handle("GET /metrics/edge", metrics)
+	mux.Handle("/", operators)
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, Protocols: new(http.Protocols)}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
+	served := make(chan struct{})
+	run("api", func(context.Context) error {
+		defer close(served)
+		return s.Serve(l)
+	})
+	return func() {
+		routers.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if s.Shutdown(ctx) != nil {
+			_ = s.Close() // somebody's answer takes too long
+		}
+		<-served
+	}
+}
