@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"abt2.dev"
 )
@@ -174,9 +175,22 @@ func (e *Engine) begin(ctx context.Context) error {
 	if err := e.resume(ctx); err != nil {
 		return err
 	}
-	_, err := e.publish(ctx)
-	return err
+	mark, err := e.publish(ctx)
+	if err != nil {
+		return err
+	}
+	wait, cancel := context.WithTimeout(ctx, edgeGrace)
+	defer cancel()
+	var missing []string
+	if e.await(wait, func() bool { missing = e.unconfirmedEdges(mark); return len(missing) == 0 }) != nil && ctx.Err() == nil {
+		e.Log.Warn("an edge has not confirmed the table; the server goes on without it", "missing", missing)
+	}
+	return nil
 }
+
+// edgeGrace is how long a server that starts waits for its edges, so that
+// status answers for all of them; it answers without them rather than not at all.
+const edgeGrace = 10 * time.Second
 
 // observe asks the platform what runs.
 // A router whose instance is known to have ended is forgotten.

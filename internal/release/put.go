@@ -171,6 +171,9 @@ func (e *Engine) derive(ctx context.Context, s *abt2.State, q abt2.PutRequest, m
 		return none(abt2.Errorf(abt2.CodeInvalid, "%s: compat %q: the product does not exist; known: %v", m.Module, config.Compat, slices.Sorted(maps.Keys(s.Products))))
 	}
 	answer := abt2.PutAnswer{Changes: abt2.DiffConfig(abt2.Config{}, config)}
+	for i := range answer.Changes {
+		answer.Changes[i].From = "" // not even a zero: there was nothing
+	}
 	if last != nil {
 		answer.From, answer.Changes = last.ID, abt2.DiffConfig(last.Config, config)
 	}
