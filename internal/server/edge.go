@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -33,7 +34,11 @@ func superviseEdge(c Config, api, credential string) (*builtin.Supervisor, error
 	if err != nil {
 		return nil, err
 	}
-	if err := writeWhole(filepath.Join(dir, edgeConfigFile), b); err != nil {
+	told := filepath.Join(dir, edgeConfigFile)
+	if old, err := os.ReadFile(told); err == nil && !bytes.Equal(old, b) {
+		c.Log.Warn("the edge's settings have changed; one that runs keeps its own until it is started again, by abt2 down and abt2 server")
+	}
+	if err := writeWhole(told, b); err != nil {
 		return nil, abt2.Wrap(abt2.CodeFailed, err, "the edge's configuration cannot be written")
 	}
 	return builtin.NewSupervisor(builtin.SupervisorConfig{

@@ -81,11 +81,11 @@ func Run(ctx context.Context, c Config) (err error) {
 			}
 		})
 	}
-	run("edge", supervisor.Run)
 	edge, err := supervisor.Ready(ctx)
 	if err != nil {
 		return err
 	}
+	run("edge", supervisor.Run)
 	engine := release.New(release.Config{
 		Store: state, Artifacts: artifacts, Platform: platform,
 		Edges:        []release.EdgeTarget{{ID: edgeID, Edge: builtin.NewEdge(routersFeed, edgeID), Address: edge.Addresses[0]}},

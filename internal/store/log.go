@@ -8,8 +8,9 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// zapTo returns a logger for etcd that writes to log. What etcd calls
-// information is detail to operators of abt2.
+// zapTo returns a logger for etcd that writes to log. What etcd says is detail
+// to operators of abt2, even what it calls an error: what matters to them comes
+// back as the error of a call.
 func zapTo(log *slog.Logger) *zap.Logger {
 	return zap.New(slogCore{log.With("part", "etcd")})
 }
@@ -40,13 +41,10 @@ func (c slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 func (c slogCore) Sync() error { return nil }
 
 func level(l zapcore.Level) slog.Level {
-	switch {
-	case l <= zapcore.InfoLevel:
-		return slog.LevelDebug
-	case l == zapcore.WarnLevel:
-		return slog.LevelInfo
+	if l > zapcore.ErrorLevel {
+		return slog.LevelError // etcd is about to end the process
 	}
-	return slog.LevelError
+	return slog.LevelDebug
 }
 
 func attrs(fields []zapcore.Field) []any {

@@ -3,7 +3,6 @@ package builtin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -281,21 +280,11 @@ func (s *Supervisor) Stop(ctx context.Context) error {
 	}
 }
 
-// Ready waits until the edge answers and returns its description.
+// Ready returns the description of the edge that runs, which it starts if none
+// does. An edge that cannot be started is an error at once: whoever starts a
+// server is there to read why. Run tries again instead.
 func (s *Supervisor) Ready(ctx context.Context) (edgectl.Description, error) {
-	tick := time.NewTicker(lookAgain)
-	defer tick.Stop()
-	for {
-		d, err := s.client.Describe(ctx)
-		if err == nil {
-			return d, nil
-		}
-		select {
-		case <-ctx.Done():
-			return d, abt2.Wrap(abt2.CodeUnavailable, fmt.Errorf("%w; %w", context.Cause(ctx), err), "edge %s is not ready", s.cfg.ID)
-		case <-tick.C:
-		}
-	}
+	return s.ensure(ctx)
 }
 
 // Describe asks the edge who it is and what it serves; where none runs the
