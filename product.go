@@ -1,3 +1,6 @@
+// Package abt2 holds the nouns of abt2, the rules of a release, and the contracts
+// with the systems that abt2 drives. It does no I/O and depends on the standard
+// library only; everything else depends on it.
 package abt2
 
 // ProductName names a product: an app or domain that users know.

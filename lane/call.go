@@ -146,12 +146,12 @@ func (c *call) pickOther(failed failure, tried []*route.Instance) bool {
 func (c *call) attempt(body io.ReadCloser) *http.Request {
 	out := redirect(c.ctx, c.req, c.module, c.pick.Address)
 	out.Body = body
-	if e, err := c.lane.router.Snapshot().Environment(c.env); err == nil {
-		out.Header[stamp.EnvHeader] = e.Header
-	} else {
-		out.Header[stamp.EnvHeader] = []string{stamp.FormatEnv(c.env)} // retired this moment; the instance is still there
+	e, err := c.lane.router.Snapshot().Environment(c.env)
+	if err != nil { // retired this moment; the instance is still there
+		e = &route.Environment{Header: []string{stamp.FormatEnv(c.env)}, Baggage: []string{stamp.Member(c.env)}}
 	}
-	out.Header[stamp.BaggageHeader] = []string{stamp.OutgoingBaggage(c.ctx, c.req.Header, c.env)}
+	out.Header[stamp.EnvHeader] = e.Header
+	out.Header[stamp.BaggageHeader] = []string{stamp.OutgoingBaggage(c.ctx, c.req.Header, e.Baggage[0])}
 	out.Header[stamp.ToHeader] = c.pick.To
 	return out
 }
@@ -164,11 +164,16 @@ func (c *call) refusal() error {
 // redirect returns a copy of a request that goes to an address, with a header
 // map of its own. The values in it are shared and must not be changed.
 func redirect(ctx context.Context, req *http.Request, module, address string) *http.Request {
-	out := req.WithContext(ctx)
-	u := new(url.URL)
-	*u = *req.URL
-	u.Host = address
-	out.URL = u
+	copied := &struct { // one allocation
+		http.Request
+		url url.URL
+	}{Request: *req, url: *req.URL}
+	out := &copied.Request
+	if ctx != req.Context() {
+		out = req.WithContext(ctx)
+	}
+	copied.url.Host = address
+	out.URL = &copied.url
 	if out.Host == "" {
 		out.Host = module
 	}

@@ -38,6 +38,6 @@ func runEdge(ctx context.Context, dir string) error { return server.RunEdge(ctx,
 
 func runShim(ctx context.Context, dir string) error { return shim.Run(ctx, dir) }
 
-func runDown(ctx context.Context, dir string) ([]string, error) {
-	return server.Down(ctx, dir, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+func runDown(ctx context.Context, dir string, dryRun bool) ([]string, error) {
+	return server.Down(ctx, dir, dryRun, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 }

@@ -13,22 +13,21 @@ type recorder struct {
 	calls    []call
 	identity string
 
-	err       error
-	start     abt2.StartAnswer
-	session   abt2.Session
-	has       bool
-	answers   []abt2.PutAnswer
-	plan      []abt2.PlanLine
-	progress  []abt2.Progress
-	outcome   abt2.Outcome
-	status    abt2.Status
-	diffs     []abt2.Difference
-	events    []abt2.Event
-	env       abt2.EnvironmentStatus
-	logs      []string
-	uploaded  []byte
-	uploadErr error                           // what reading the upload's body ended with
-	run       func(ctx context.Context) error // instead of err
+	err      error
+	start    abt2.StartAnswer
+	session  abt2.Session
+	has      bool
+	answers  []abt2.PutAnswer
+	plan     []abt2.PlanLine
+	progress []abt2.Progress
+	outcome  abt2.Outcome
+	status   abt2.Status
+	diffs    []abt2.Difference
+	events   []abt2.Event
+	env      abt2.EnvironmentStatus
+	logs     []string
+	uploaded []byte
+	run      func(ctx context.Context) error // instead of err
 }
 
 type call struct {
@@ -64,7 +63,7 @@ func (r *recorder) Upload(ctx context.Context, a abt2.Artifact, body io.Reader) 
 		return r.err
 	}
 	b, err := io.ReadAll(body)
-	if r.uploadErr = err; err != nil {
+	if err != nil {
 		return abt2.Wrap(abt2.CodeFailed, err, "upload broke off")
 	}
 	r.uploaded = b

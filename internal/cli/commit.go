@@ -74,13 +74,14 @@ users notice nothing. Asks on a terminal; elsewhere --yes is needed.`,
 	})
 }
 
-// askClean asks, unless there is nothing to lose or clean is at work already.
+// askClean asks, unless there is nothing to lose, clean is at work already, or
+// the service will refuse it anyway.
 func (a *app) askClean(ctx context.Context, svc abt2.Service, r abt2.VerbRequest) error {
 	s, err := svc.Status(ctx, r.Product)
 	switch {
 	case err != nil:
 		return err
-	case s.Session == nil || s.Running != nil && s.Running.Verb == abt2.VerbClean:
+	case s.Session == nil, s.Running != nil && s.Running.Verb == abt2.VerbClean, s.Session.Operator != r.Operator && !r.Takeover:
 		return nil
 	case s.Session.State == abt2.SessionCommitted:
 		return a.ask(ctx, "session "+s.Session.ID.String()+" of "+s.Session.Operator+" is committed: clean takes its backup down, and there is no rollback after this")

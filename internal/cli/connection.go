@@ -128,7 +128,7 @@ func (a *app) explain(e *abt2.Error) string {
 			return "no credential: " + a.lookedIn + " does not exist; set ABT2_DATA to the server's data folder, or ABT2_TOKEN_FILE to its " + tokenFile
 		}
 		return "wrong credential: the token in " + a.lookedIn + " is not this server's; set ABT2_DATA to the server's data folder, or ABT2_TOKEN_FILE to its " + tokenFile
-	case e.Code == abt2.CodeConfirm:
+	case e.Code == abt2.CodeConfirm && !strings.Contains(e.Message, "--yes"):
 		return e.Message + "\nnobody is here to be asked: add --yes"
 	case e.Cause != nil:
 		return e.Message + " (" + e.Cause.Error() + ")"

@@ -13,6 +13,7 @@ func (a *app) downCommand() *cobra.Command {
 server is not running any more. Users are cut off. What was released stays known:
 abt2 server brings it back. Asks on a terminal; elsewhere --yes is needed.`,
 		Example: `  abt2 down
+  abt2 down --data=/srv/abt2 --dry-run
   abt2 down --data=/srv/abt2 --yes`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -24,10 +25,12 @@ abt2 server brings it back. Asks on a terminal; elsewhere --yes is needed.`,
 				return err
 			}
 			ctx := cmd.Context()
-			if err := a.ask(ctx, "server, edge and all instances of "+dir+" are stopped: users are cut off"); err != nil {
-				return err
+			if !a.dryRun {
+				if err := a.ask(ctx, "server, edge and all instances of "+dir+" are stopped: users are cut off"); err != nil {
+					return err
+				}
 			}
-			ended, err := a.env.RunDown(ctx, dir)
+			ended, err := a.env.RunDown(ctx, dir, a.dryRun)
 			if a.json {
 				a.out.json(struct {
 					Ended []string `json:"ended"`
@@ -35,6 +38,10 @@ abt2 server brings it back. Asks on a terminal; elsewhere --yes is needed.`,
 				return err
 			}
 			for _, e := range ended {
+				if a.dryRun {
+					a.out.line("would stop %s", e)
+					continue
+				}
 				a.out.line("%s", e)
 			}
 			if err == nil && len(ended) == 0 {
@@ -46,6 +53,7 @@ abt2 server brings it back. Asks on a terminal; elsewhere --yes is needed.`,
 	f := c.Flags()
 	f.StringVar(&data, "data", "", "the data folder, `DIR` (default ABT2_DATA, else "+defaultData+")")
 	a.yesFlag(c)
+	a.dryRunFlag(c)
 	a.jsonFlag(c)
 	return c
 }

@@ -95,7 +95,7 @@ func TestWrongInput(t *testing.T) {
 // What asks a person refuses to go on where there is none.
 func TestNobodyToAsk(t *testing.T) {
 	for _, w := range []world{
-		{args: "clean", svc: &fake{status: openStatus()}},
+		{args: "clean --op=lihua", svc: &fake{status: openStatus()}},
 		{args: "rollback", svc: &fake{confirm: "goes back to nothing"}},
 		{args: "refresh", svc: &fake{steps: []string{"start web@6"}}},
 		{args: "down"},
@@ -142,7 +142,7 @@ func TestCtrlCWhileAsking(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	svc := &fake{status: openStatus()}
-	res := run(t, world{args: "clean", terminal: true, ctx: ctx, svc: svc, stdinNever: true})
+	res := run(t, world{args: "clean --op=lihua", terminal: true, ctx: ctx, svc: svc, stdinNever: true})
 	if res.status != 130 || strings.Contains(svc.calls.String(), "Run") {
 		t.Errorf("status %d: %s\n%s", res.status, res.stderr, svc.calls.String())
 	}

@@ -33,6 +33,7 @@ type fake struct {
 	envs      map[abt2.EnvironmentID]abt2.EnvironmentStatus
 	logs      string
 	uploads   [][]byte
+	puts      []abt2.PutRequest
 	duringRun func(ctx context.Context) error
 }
 
@@ -72,6 +73,7 @@ func (f *fake) Upload(_ context.Context, a abt2.Artifact, body io.Reader) error 
 }
 
 func (f *fake) Put(_ context.Context, r abt2.PutRequest) ([]abt2.PutAnswer, error) {
+	f.puts = append(f.puts, r)
 	return f.answers, f.note("Put", r)
 }
 

@@ -29,6 +29,10 @@ func (a *app) changeFlags(c *cobra.Command) {
 	a.opFlag(c)
 	a.jsonFlag(c)
 	c.Flags().BoolVar(&a.takeover, "takeover", false, "become the owner of another operator's session; this is recorded")
+	a.dryRunFlag(c)
+}
+
+func (a *app) dryRunFlag(c *cobra.Command) {
 	c.Flags().BoolVar(&a.dryRun, "dry-run", false, "tell what would be done, change nothing")
 }
 

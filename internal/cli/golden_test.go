@@ -127,12 +127,18 @@ func TestCommands(t *testing.T) {
 		{"commit_unconfirmed", world{args: "commit", svc: &fake{errs: map[string]error{
 			"Run": abt2.Errorf(abt2.CodeUnconfirmed, "edge-1 has not confirmed within 10s; nothing has changed"),
 		}}}},
+		{"commit_refused", world{args: "commit", svc: &fake{outcome: abt2.Outcome{Next: "abt2 status"}, errs: map[string]error{
+			"commit": abt2.Errorf(abt2.CodeRefused, "web is put but not shipped; ship it: abt2 ship web --op=wang; or take it back: abt2 config drop --op=wang --name=web"),
+		}}}},
 		{"rollback", world{args: "rollback", svc: &fake{outcome: abt2.Outcome{From: 43, To: 42, Edges: 2, Switched: 900 * time.Microsecond, Next: "abt2 status"}}}},
 		{"rollback_asks_yes", world{args: "rollback", stdin: "y\n", svc: &fake{confirm: "this goes back to nothing at all", outcome: switched}}},
 		{"rollback_asks_no", world{args: "rollback", stdin: "n\n", svc: &fake{confirm: "this goes back to nothing at all", outcome: switched}}},
 		{"rollback_yes", world{args: "rollback --yes", svc: &fake{confirm: "this goes back to nothing at all", outcome: switched}}},
-		{"clean_committed", world{args: "clean", stdin: "yes\n", svc: &fake{status: committedStatus(), outcome: abt2.Outcome{From: 42, Next: "abt2 start create --op=wang"}}}},
-		{"clean_open", world{args: "clean", stdin: "\n", svc: &fake{status: openStatus()}}},
+		{"clean_committed", world{args: "clean --op=lihua", stdin: "yes\n", svc: &fake{status: committedStatus(), outcome: abt2.Outcome{From: 42, Next: "abt2 start create --op=wang"}}}},
+		{"clean_open", world{args: "clean --takeover", stdin: "\n", svc: &fake{status: openStatus()}}},
+		{"clean_of_another", world{args: "clean", svc: &fake{status: openStatus(), errs: map[string]error{
+			"Run": abt2.Errorf(abt2.CodeOwner, "session 12 belongs to lihua; ask lihua, or add --takeover"),
+		}}}},
 		{"clean_nothing", world{args: "clean", svc: &fake{status: emptyStatus(), outcome: abt2.Outcome{Same: true, Next: "abt2 start create --op=wang"}}}},
 		{"clean_yes", world{args: "clean --yes --takeover", svc: &fake{outcome: abt2.Outcome{From: 42, Next: "abt2 start create --op=wang"}}}},
 		{"clean_dry_run", world{args: "clean --dry-run", svc: &fake{steps: []string{"stop web@6: 2 instances"}}}},
@@ -199,8 +205,8 @@ func differences() []abt2.Difference {
 func shipProgress() []abt2.Progress {
 	return []abt2.Progress{
 		{Module: "web", Step: "start", Text: "starting web@7"},
-		{Module: "web", Step: "wait", Text: "waiting until healthy", Done: 1, Total: 2},
-		{Module: "web", Step: "healthy"},
+		{Module: "web", Step: "wait", Text: "web@7: 1 of 2 healthy", Done: 1, Total: 2},
+		{Module: "web", Step: "healthy", Done: 2, Total: 2},
 		{Module: "order", Step: "failed", Text: "not healthy within 1m0s"},
 		{Step: "prepare", Text: "waiting for edges", Done: 0, Total: 1},
 	}

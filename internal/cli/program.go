@@ -38,8 +38,8 @@ type Env struct {
 	RunEdge func(ctx context.Context, dir string) error
 	RunShim func(ctx context.Context, dir string) error
 	// RunDown ends the server, the edge and the instances of a data folder and
-	// returns what it ended, a line each.
-	RunDown func(ctx context.Context, dir string) ([]string, error)
+	// returns what it ended, or in a dry run would end, a line each.
+	RunDown func(ctx context.Context, dir string, dryRun bool) ([]string, error)
 }
 
 // Build says what program this is.

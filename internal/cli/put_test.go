@@ -74,7 +74,6 @@ func TestPut(t *testing.T) {
 		{"put_json", "config put --name=web --path=DIR/web.tar.gz --json", fake{answers: append(changed, abt2.PutAnswer{Version: version("order@1"), Same: true})}},
 		{"put_flags", "config put --name=web --kind=edge --prefix=/ --command=./web --command=serve --arg=-v --env=A=1 --env=B=x=y --env-file=/etc/secrets --health=/healthz " +
 			"--ready-timeout=90s --instances=2 --fallback=online --stop-grace=0s --preview=hold --compat=default", fake{answers: changed}},
-		{"put_flags_empty", "config put --name=web --command= --arg= --env= --env-file=", fake{answers: changed}},
 		{"put_from", "config put --from=FROM", fake{answers: []abt2.PutAnswer{changed[0], {Version: version("order@1"), Digest: order}}}},
 		{"put_from_init", "config put --from=FROM --init=true", fake{answers: changed}},
 		{"put_refused", "config put --name=web --path=DIR/web.tar.gz", fake{errs: map[string]error{"Put": abt2.Errorf(abt2.CodeOwner, "session 12 belongs to lihua")}}},
@@ -102,6 +101,17 @@ func TestPutUploads(t *testing.T) {
 	}
 	if !strings.Contains(res.stderr, "100 % of 1.1 MB") || !strings.Contains(svc.calls.String(), sum([]byte(content))) {
 		t.Errorf("stderr %q\ncalls %s", res.stderr, svc.calls.String())
+	}
+}
+
+// An empty flag empties the field; one that is left out says nothing.
+func TestPutEmptiesFields(t *testing.T) {
+	svc := &fake{answers: []abt2.PutAnswer{{Version: version("web@2")}}}
+	run(t, world{args: "config put --name=web --command= --arg= --env= --env-file= --health=", svc: svc})
+	none := ""
+	want := []abt2.PutModule{{Module: "web", Flags: abt2.ConfigPatch{Command: []string{}, Args: []string{}, Env: map[string]string{}, EnvFile: &none, Health: &none}}}
+	if d := cmp.Diff(want, svc.puts[0].Modules); d != "" {
+		t.Error(d)
 	}
 }
 

@@ -14,12 +14,17 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"abt2.dev"
 	"abt2.dev/internal/cli"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files and docs/cli.md")
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
 
 // world is one run of the program.
 type world struct {
@@ -96,7 +101,7 @@ func run(t *testing.T, w world) result {
 		},
 		RunEdge: child,
 		RunShim: child,
-		RunDown: func(ctx context.Context, dir string) ([]string, error) { return w.down, child(ctx, dir) },
+		RunDown: func(ctx context.Context, dir string, _ bool) ([]string, error) { return w.down, child(ctx, dir) },
 	}).Run(w.ctx)
 	res.stdout, res.stderr = out.String(), errs.String()
 	return res

@@ -38,7 +38,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("ABT2_OP", "lihua")
 			env.Setenv("ABT2_SERVER", "127.0.0.1:1") // nobody's, until serve
-			env.Values[serverKey{}] = new(*server)
+			env.Values[serverKey{}] = &server{program: filepath.Join(bin, "abt2")}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -90,10 +90,11 @@ func freshData(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// server is the process that serve has started last.
+// server is a script's server: the program, and the process that serve has started last.
 type server struct {
-	cmd    *exec.Cmd
-	output chan struct{} // closed when it has ended its output
+	program string
+	cmd     *exec.Cmd
+	output  chan struct{} // closed when cmd has ended its output
 }
 
 type serverKey struct{}
@@ -106,12 +107,8 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	log, err := os.OpenFile(ts.MkAbs("server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	ts.Check(err)
-	path, err := exec.LookPath("abt2")
-	if lookup := filepath.SplitList(ts.Getenv("PATH")); len(lookup) > 0 {
-		path, err = filepath.Join(lookup[0], "abt2"), nil
-	}
-	ts.Check(err)
-	cmd := exec.Command(path, append([]string{"server", "--listen=127.0.0.1:0", "--edge-listen=127.0.0.1:0", "--allow-root"}, args...)...)
+	s := ts.Value(serverKey{}).(*server)
+	cmd := exec.Command(s.program, append([]string{"server", "--listen=127.0.0.1:0", "--edge-listen=127.0.0.1:0", "--allow-root"}, args...)...)
 	for _, name := range []string{"PATH", "HOME", "ABT2_DATA"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
@@ -119,17 +116,17 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
-	s := &server{cmd, make(chan struct{})}
-	*ts.Value(serverKey{}).(**server) = s
+	output := make(chan struct{})
+	s.cmd, s.output = cmd, output
 	ts.Defer(func() {
 		_ = cmd.Process.Kill() // where stopserver has not ended it
-		<-s.output
+		<-output
 		_ = cmd.Wait()
 		log.Close()
 	})
 	ready := make(chan []string, 1)
 	go func() {
-		defer close(s.output)
+		defer close(output)
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			if m := readyLine.FindStringSubmatch(lines.Text()); m != nil {
@@ -143,7 +140,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	case m := <-ready:
 		ts.Setenv("ABT2_SERVER", m[1])
 		ts.Setenv("EDGE", m[2])
-	case <-s.output:
+	case <-output:
 		ts.Fatalf("the server ended before it was ready:\n%s", ts.ReadFile("server.log"))
 	case <-time.After(patience):
 		ts.Fatalf("the server is not ready within %s:\n%s", patience, ts.ReadFile("server.log"))
@@ -151,8 +148,8 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func stopServer(ts *testscript.TestScript, neg bool, args []string) {
-	s := *ts.Value(serverKey{}).(**server)
-	if neg || s == nil || len(args) > 1 || (len(args) == 1 && args[0] != "kill") {
+	s := ts.Value(serverKey{}).(*server)
+	if neg || s.cmd == nil || len(args) > 1 || (len(args) == 1 && args[0] != "kill") {
 		ts.Fatalf("usage, after serve: stopserver [kill]")
 	}
 	signal := syscall.SIGTERM
@@ -201,4 +198,3 @@ func waitLine(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 }
-

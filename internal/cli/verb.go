@@ -51,7 +51,7 @@ func (a *app) verbCommand(c *cobra.Command, verb abt2.Verb, fill func(cmd *cobra
 // runVerb runs a verb, shows its progress, and tells how it ended.
 func (a *app) runVerb(ctx context.Context, svc abt2.Service, r abt2.VerbRequest) error {
 	o, err := a.follow(ctx, svc, r)
-	if err != nil && reflect.ValueOf(o).IsZero() {
+	if err != nil && !tells(o) {
 		return err
 	}
 	if a.json {
@@ -72,6 +72,12 @@ func (a *app) runVerb(ctx context.Context, svc abt2.Service, r abt2.VerbRequest)
 	return nil
 }
 
+// tells reports whether an outcome that came with an error says anything.
+func tells(o abt2.Outcome) bool {
+	o.Verb, o.Next = "", ""
+	return !reflect.ValueOf(o).IsZero()
+}
+
 // follow runs a verb until it ends or the person leaves it alone.
 func (a *app) follow(ctx context.Context, svc abt2.Service, r abt2.VerbRequest) (abt2.Outcome, error) {
 	o, err := svc.Run(ctx, r, a.progress)
@@ -89,9 +95,9 @@ func (a *app) progress(p abt2.Progress) {
 	text := tame(p.Text)
 	if text == "" {
 		text = p.Step
-	}
-	if p.Total > 0 {
-		text += fmt.Sprintf(" (%d/%d)", p.Done, p.Total)
+		if p.Total > 0 {
+			text += fmt.Sprintf(" (%d/%d)", p.Done, p.Total)
+		}
 	}
 	t := plain
 	switch p.Step {
@@ -100,7 +106,7 @@ func (a *app) progress(p abt2.Progress) {
 	case "failed":
 		t = bad
 	}
-	if p.Module != "" {
+	if p.Module != "" && !strings.HasPrefix(text, string(p.Module)+"@") { // a version names its module
 		a.err.line("%s: %s", a.err.paint(loud, string(p.Module)), a.err.paint(t, text))
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -39,10 +40,20 @@ func soon(t *testing.T) context.Context {
 // server is a Feed on a real listener. A credential is KIND:ID.
 type server struct {
 	*feed.Feed
-	url string
+	url  string
+	stop func()
 }
 
 func start(t *testing.T) *server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startOn(t, l)
+}
+
+func startOn(t *testing.T, l net.Listener) *server {
 	t.Helper()
 	f := feed.New(slog.New(slog.DiscardHandler), feed.AuthenticatorFunc(func(_ context.Context, bearer string) (feed.Identity, error) {
 		kind, id, ok := strings.Cut(bearer, ":")
@@ -54,11 +65,14 @@ func start(t *testing.T) *server {
 	mux := http.NewServeMux()
 	mux.Handle(f.Handler())
 	srv := httptest.NewUnstartedServer(mux)
+	_ = srv.Listener.Close()
+	srv.Listener = l
 	srv.Config.Protocols = new(http.Protocols)
 	srv.Config.Protocols.SetUnencryptedHTTP2(true)
 	srv.Start()
-	t.Cleanup(func() { f.Close(); srv.Close() })
-	return &server{Feed: f, url: srv.URL}
+	stop := sync.OnceFunc(func() { f.Close(); srv.Close() })
+	t.Cleanup(stop)
+	return &server{Feed: f, url: srv.URL, stop: stop}
 }
 
 // router is a real client, and what it was given.
@@ -454,5 +468,38 @@ func TestFetch(t *testing.T) {
 	}
 	if _, err := stranger.Fetch(testContext(t), 9); connect.CodeOf(err) != connect.CodeUnauthenticated {
 		t.Errorf("without a credential: %v", err)
+	}
+}
+
+// TestRoutersComeBackToANewServer replaces the server by one of another epoch
+// at the same address.
+func TestRoutersComeBackToANewServer(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	first := startOn(t, listener)
+	first.Publish(table(9))
+	r := first.joinProcess(t, "order-1")
+	first.until(t, "order-1", connected)
+	if err := first.WaitApplied(testContext(t), table(9).Mark, nil); err != nil {
+		t.Fatal(err)
+	}
+	first.stop()
+
+	if listener, err = net.Listen("tcp", address); err != nil {
+		t.Fatal(err)
+	}
+	second := startOn(t, listener)
+	restored := table(1)
+	restored.Mark.Epoch = "restored"
+	second.Publish(restored)
+	second.until(t, "order-1", connected)
+	if err := second.WaitApplied(testContext(t), restored.Mark, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.table.GetMark().GetEpoch(); got != "restored" {
+		t.Errorf("epoch %q", got)
 	}
 }

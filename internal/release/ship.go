@@ -72,6 +72,13 @@ func (e *Engine) ship(ctx context.Context, r *run, s *abt2.State) (abt2.Outcome,
 	if err != nil {
 		return out, err
 	}
+	// The rules hold back what would clash with a module that failed.
+	for _, v := range good {
+		if t := s.Session(q.Product).Targets[v.Module]; t.Failure != "" {
+			failed[v] = t.Failure
+			out.Failed = append(out.Failed, abt2.Failure{Version: v, Reason: t.Failure})
+		}
+	}
 	e.mu.Lock()
 	for v := range failed {
 		delete(e.starting, v)

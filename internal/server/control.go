@@ -54,12 +54,7 @@ func control(ctx context.Context, dir string, stop func()) (closeSocket func() e
 // stopServer ends the server of a data folder and returns when it has ended.
 // It returns false if none answers.
 func stopServer(ctx context.Context, dir string) (bool, error) {
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, controlSocket))
-		},
-	}}
+	client := controlClient(dir)
 	wait, err := ask(ctx, client, http.MethodGet, "/wait")
 	if err != nil {
 		return false, context.Cause(ctx)
@@ -72,6 +67,25 @@ func stopServer(ctx context.Context, dir string) (bool, error) {
 	stop.Body.Close()
 	_, _ = io.Copy(io.Discard, wait.Body) // ends, one way or the other, with the server
 	return true, context.Cause(ctx)
+}
+
+// serverAnswers reports whether a server works on the data folder.
+func serverAnswers(ctx context.Context, dir string) bool {
+	wait, err := ask(ctx, controlClient(dir), http.MethodGet, "/wait")
+	if err == nil {
+		wait.Body.Close()
+	}
+	return err == nil
+}
+
+// controlClient asks the server of one data folder, whatever host a URL names.
+func controlClient(dir string) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, controlSocket))
+		},
+	}}
 }
 
 func ask(ctx context.Context, client *http.Client, method, path string) (*http.Response, error) {

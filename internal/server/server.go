@@ -88,7 +88,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	run("edge", supervisor.Run)
 	engine := release.New(release.Config{
 		Store: state, Artifacts: artifacts, Platform: platform,
-		Edges:        []release.EdgeTarget{{ID: edgeID, Edge: builtin.NewEdge(routersFeed, edgeID), Address: edge.Addresses[0]}},
+		Edges:        []release.EdgeTarget{{ID: edgeID, Edge: builtin.NewEdge(routersFeed, edgeID), Address: edge.URL}},
 		Registry:     builtin.NewRegistry(routersFeed, []string{edgeID}),
 		Routers:      routers{routersFeed},
 		DecodeModule: artifact.DecodeModule,
@@ -134,6 +134,7 @@ func serve(l net.Listener, routers *feed.Feed, operators, metrics http.Handler, 
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, Protocols: new(http.Protocols)}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
+	s.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second} // a router that vanished is noticed
 	served := make(chan struct{})
 	run("api", func(context.Context) error {
 		defer close(served)

@@ -46,7 +46,7 @@ func install(t *testing.T) *installation {
 		_ = in.stop()
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
-		if _, err := server.Down(ctx, dir, slog.New(slog.DiscardHandler)); err != nil {
+		if _, err := server.Down(ctx, dir, false, slog.New(slog.DiscardHandler)); err != nil {
 			t.Errorf("down: %v", err)
 		}
 		if t.Failed() {

@@ -25,7 +25,9 @@ func TestListeningSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{strings.TrimSpace(read(t, filepath.Join(in.dir, "listen")))}
-	want = append(want, status.Edges...)
+	for _, e := range status.Edges {
+		want = append(want, strings.TrimPrefix(e, "http://"))
+	}
 	for _, i := range status.Instances {
 		want = append(want, i.Address)
 	}

@@ -117,19 +117,27 @@ func remains(shim *shimpb.Process) ([]process, error) {
 // send signals exactly this process, and nobody when it has ended.
 func send(p process, sig syscall.Signal) error {
 	fd, err := unix.PidfdOpen(p.pid, 0)
-	if errors.Is(err, unix.ESRCH) {
+	switch {
+	case errors.Is(err, unix.ESRCH):
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, unix.ENOSYS): // before Linux 5.3, or a sandbox: the number may change hands after the look
+		fd = -1
+	case err != nil:
 		return os.NewSyscallError("pidfd_open", err)
+	default:
+		defer unix.Close(fd)
 	}
-	defer unix.Close(fd)
-	// Whoever has the number now keeps it while the descriptor is open.
+	// The descriptor holds on to whoever has the number now.
 	if s, err := readStat(p.pid); err != nil || s.start != p.start {
 		return nil
 	}
-	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return os.NewSyscallError("pidfd_send_signal", err)
+	if fd < 0 {
+		err = unix.Kill(p.pid, sig)
+	} else {
+		err = unix.PidfdSendSignal(fd, sig, nil, 0)
+	}
+	if err != nil && !errors.Is(err, unix.ESRCH) {
+		return os.NewSyscallError("signal", err)
 	}
 	return nil
 }

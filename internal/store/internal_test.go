@@ -153,19 +153,26 @@ func TestOneTransaction(t *testing.T) {
 	}
 }
 
-// TestLog: etcd's lines reach the injected logger at a level that fits operators.
+// TestLog: etcd's lines reach the injected logger, as detail unless etcd is
+// about to end the process.
 func TestLog(t *testing.T) {
 	var out bytes.Buffer
 	z := zapTo(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	z.Info("elected")
-	z.Sugar().With("member", 7).Errorw("damaged", "file", "wal")
-	for _, want := range []string{"level=DEBUG msg=elected part=etcd", "level=ERROR msg=damaged part=etcd member=7 file=wal"} {
+	z.Sugar().With("member", 7).Errorw("slow", "disk", "sda")
+	func() {
+		defer func() { _ = recover() }()
+		z.Panic("damaged")
+	}()
+	for _, want := range []string{
+		"level=DEBUG msg=elected part=etcd", "level=DEBUG msg=slow part=etcd member=7 disk=sda", "level=ERROR msg=damaged part=etcd",
+	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
 	}
 	out.Reset()
-	zapTo(slog.New(slog.NewTextHandler(&out, nil))).Info("elected")
+	zapTo(slog.New(slog.NewTextHandler(&out, nil))).Error("slow")
 	if out.Len() != 0 {
 		t.Errorf("operators are told %s", out.String())
 	}

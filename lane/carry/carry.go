@@ -20,6 +20,7 @@ type Tracker struct {
 	mu      sync.Mutex
 	carried map[uint64]*list
 	watched map[uint64]bool
+	spare   *list // of an environment that is no longer carried, for the next one; may be nil
 }
 
 // Request is one request in flight. It belongs to the Tracker between Begin and
@@ -46,7 +47,9 @@ func (t *Tracker) Begin(r *Request, env uint64) {
 		if t.carried == nil {
 			t.carried = map[uint64]*list{}
 		}
-		l = &list{}
+		if l, t.spare = t.spare, nil; l == nil {
+			l = &list{}
+		}
 		t.carried[env] = l
 	}
 	l.count++
@@ -85,6 +88,7 @@ func (t *Tracker) end(r *Request) (drained bool) {
 		return false
 	}
 	delete(t.carried, r.env)
+	t.spare = l
 	drained = t.watched[r.env]
 	delete(t.watched, r.env)
 	return drained

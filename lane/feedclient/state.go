@@ -53,7 +53,7 @@ func (c *Client) keep(m *feedpb.ServerMessage) {
 // save replaces the file as a whole. It does not wait for the disk: a file cut
 // by a power failure fails its checksum and counts as absent.
 func save(dir string, m *feedpb.ServerMessage) error {
-	body, err := proto.Marshal(m)
+	content, err := encode(m)
 	if err != nil {
 		return err
 	}
@@ -64,8 +64,7 @@ func save(dir string, m *feedpb.ServerMessage) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(body)
-	_, err = f.Write(append(sum[:], body...))
+	_, err = f.Write(content)
 	err = errors.Join(err, f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), filepath.Join(dir, stateFile))
@@ -74,6 +73,15 @@ func save(dir string, m *feedpb.ServerMessage) error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
+}
+
+func encode(m *feedpb.ServerMessage) ([]byte, error) {
+	body, err := proto.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(body)
+	return append(sum[:], body...), nil
 }
 
 func load(name string) (*feedpb.ServerMessage, error) {

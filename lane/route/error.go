@@ -53,6 +53,9 @@ func (e *Error) Error() string {
 
 // ReasonOf returns the reason of the first Error in err's chain, zero if there is none.
 func ReasonOf(err error) Reason {
+	if err == nil {
+		return 0 // without the allocation that errors.As costs
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Reason

@@ -420,24 +420,30 @@ func BenchmarkPick(b *testing.B) {
 		}
 	})
 	for _, n := range []int{1, 100, 10000} {
-		b.Run(fmt.Sprintf("environments=%d", n), func(b *testing.B) {
-			r := route.New()
-			if err := r.Apply(large(n)); err != nil {
-				b.Fatal(err)
-			}
-			b.ReportAllocs()
-			env := uint64(1)
-			for b.Loop() {
-				p, err := r.Pick(env, "module0")
-				if err != nil {
-					b.Fatal(err)
-				}
-				p.Done()
-				if env++; env > uint64(n) {
-					env = 1
-				}
-			}
-		})
+		r := route.New()
+		if err := r.Apply(large(n)); err != nil {
+			b.Fatal(err)
+		}
+		// Requests carry the online environment, a preview and a backup at most…
+		b.Run(fmt.Sprintf("environments=%d", n), func(b *testing.B) { benchmarkPick(b, r, min(n, 3)) })
+		if n == 10000 { // …and every one in turn is what the processor's caches make of it.
+			b.Run(fmt.Sprintf("environments=%d,all-in-turn", n), func(b *testing.B) { benchmarkPick(b, r, n) })
+		}
+	}
+}
+
+func benchmarkPick(b *testing.B, r *route.Router, carried int) {
+	b.ReportAllocs()
+	env := uint64(1)
+	for b.Loop() {
+		p, err := r.Pick(env, "module0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		p.Done()
+		if env++; env > uint64(carried) {
+			env = 1
+		}
 	}
 }
 

@@ -65,8 +65,12 @@ func Strip(values []string) []string {
 // Merge returns the one value of header baggage that carries the environment
 // beside the foreign members of values. The environment comes first, where hops
 // that cut a long list still find it. values are not changed.
-func Merge(values []string, env uint64) string {
-	own := BaggageMember + "=" + FormatEnv(env)
+func Merge(values []string, env uint64) string { return merge(values, Member(env)) }
+
+// Member returns abt2's member of a baggage list.
+func Member(env uint64) string { return BaggageMember + "=" + FormatEnv(env) }
+
+func merge(values []string, own string) string {
 	switch {
 	case len(values) == 0:
 		return own
@@ -138,10 +142,10 @@ func ContextWithBaggage(ctx context.Context, h http.Header, env uint64) context.
 	return baggage.ContextWithBaggage(ctx, with)
 }
 
-// OutgoingBaggage returns the value of header baggage for a call: the
-// environment, and the foreign members of the call's own header or else of the
-// context.
-func OutgoingBaggage(ctx context.Context, h http.Header, env uint64) string {
+// OutgoingBaggage returns the value of header baggage for a call: own, which is
+// the Member of its environment, and the foreign members of the call's own
+// header or else of the context.
+func OutgoingBaggage(ctx context.Context, h http.Header, own string) string {
 	values := h[BaggageHeader]
 	if len(values) == 0 {
 		bag := baggage.FromContext(ctx)
@@ -149,5 +153,5 @@ func OutgoingBaggage(ctx context.Context, h http.Header, env uint64) string {
 			values = []string{bag.String()}
 		}
 	}
-	return Merge(values, env)
+	return merge(values, own)
 }

@@ -4,9 +4,12 @@ package main
 type figure struct {
 	what     string
 	measured measure
-	baseline *measure // the figure is measured over baseline; nil: absolute
-	bound    float64
-	atLeast  bool // otherwise at most
+	baseline *measure // the figure is a ratio to it; nil: absolute
+	// speed makes the ratio one of speeds where times are measured: the baseline
+	// over the measured, otherwise the measured over the baseline.
+	speed   bool
+	bound   float64
+	atLeast bool // otherwise at most
 }
 
 // measure names one number of one benchmark.
@@ -19,8 +22,11 @@ func (f figure) value(all *results) (value, base float64, ok bool) {
 		return value, 0, ok
 	}
 	base, ok = all.find(f.baseline.pkg, f.baseline.name).median(f.baseline.unit)
-	if !ok || base == 0 {
+	if !ok || base == 0 || value == 0 {
 		return 0, 0, false
+	}
+	if f.speed {
+		return base / value, base, true
 	}
 	return value / base, base, true
 }
@@ -32,5 +38,27 @@ func (f figure) met(value float64) bool {
 	return value <= f.bound
 }
 
+const (
+	route = "abt2.dev/lane/route"
+	lane  = "abt2.dev/lane"
+	edge  = "abt2.dev/internal/edge"
+	demo  = "abt2.dev/examples/demo"
+)
+
 // figures are what the project promises. Benchmarks are named as they print.
-var figures = []figure{}
+var figures = []figure{
+	{what: "pick, 1 environment", measured: measure{route, "Pick/environments=1", "ns/op"}, bound: 60},
+	{what: "pick, 100 environments", measured: measure{route, "Pick/environments=100", "ns/op"}, bound: 60},
+	{what: "pick, 10,000 environments", measured: measure{route, "Pick/environments=10000", "ns/op"}, bound: 60},
+	{what: "pick, allocations", measured: measure{route, "Pick/environments=10000", "allocs/op"}, bound: 0},
+	{what: "lane.Transport, time of a request", measured: measure{lane, "Transport/lane", "ns/op"},
+		baseline: &measure{lane, "Transport/plain", "ns/op"}, bound: 1.15},
+	{what: "edge, requests a second", measured: measure{edge, "Edge", "ns/op"},
+		baseline: &measure{edge, "ReverseProxy", "ns/op"}, speed: true, bound: 0.9, atLeast: true},
+	{what: "commit under 2,000 requests/s, failed", measured: measure{demo, "Commit", "failed"}, bound: 0},
+	{what: "commit under 2,000 requests/s, mixed", measured: measure{demo, "Commit", "mixed"}, bound: 0},
+	{what: "commit under 2,000 requests/s, rate kept", measured: measure{demo, "Commit", "requests/s"}, bound: 1900, atLeast: true},
+	{what: "server ready, slowest start", measured: measure{demo, "ServerReady", "slowest-ms"}, bound: 2000},
+	{what: "server resident when idle", measured: measure{demo, "ServerReady", "server-MB"}, bound: 150},
+	{what: "edge resident when idle", measured: measure{demo, "ServerReady", "edge-MB"}, bound: 40},
+}

@@ -67,6 +67,8 @@ func TestFigure(t *testing.T) {
 		{figure{what: "pick", measured: pick, bound: 41}, "| pick | at most 41 ns/op | 42 | – | **missed** |\n"},
 		{figure{what: "edge", measured: abt2, baseline: &plain, bound: 0.9, atLeast: true}, "| edge | at least 0.9 of the baseline | 0.95 | Proxy/plain: 8000 req/s | met |\n"},
 		{figure{what: "edge", measured: abt2, baseline: &plain, bound: 0.96, atLeast: true}, "| edge | at least 0.96 of the baseline | 0.95 | Proxy/plain: 8000 req/s | **missed** |\n"},
+		{figure{what: "speed", measured: pick, baseline: &measure{"abt2.dev/lane", "Pick/1", "ns/op"}, speed: true, bound: 1, atLeast: true}, "| speed | at least 1 of the baseline | 1 | Pick/1: 42 ns/op | met |\n"},
+		{figure{what: "faster", measured: measure{"abt2.dev/internal/edge", "Proxy/abt2", "req/s"}, baseline: &plain, speed: true, bound: 1, atLeast: true}, "| faster | at least 1 of the baseline | 1.05 | Proxy/plain: 8000 req/s | met |\n"},
 		{figure{what: "gone", measured: measure{"x", "y", "z"}, bound: 1}, "| gone | at most 1 z | – | – | not measured |\n"},
 	} {
 		var b bytes.Buffer

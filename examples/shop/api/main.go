@@ -13,6 +13,11 @@ func main() { os.Exit(hop.Main("api", routes)) }
 
 func routes(n *hop.Node) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/where", func(w http.ResponseWriter, r *http.Request) {
+		hop.Answer(w, struct {
+			Hops []hop.Hop `json:"hops"`
+		}{[]hop.Hop{n.Here(r)}})
+	})
 	mux.HandleFunc("GET /api/products", func(w http.ResponseWriter, r *http.Request) {
 		var order struct {
 			Discount int             `json:"discount"`

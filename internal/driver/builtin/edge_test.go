@@ -112,6 +112,7 @@ func newSupervisor(t *testing.T, dir, server string) *builtin.Supervisor {
 	}
 	s, err := builtin.NewSupervisor(builtin.SupervisorConfig{
 		Dir: dir, ID: edgeID, Command: []string{exe, "edge", "--id=" + edgeID, "--dir=" + dir, "--server=" + server},
+		Env: []string{"GORACE=atexit_sleep_ms=0"}, // under the race detector a process would idle before it ends
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -139,6 +140,9 @@ func TestEdge(t *testing.T) {
 			leave()
 			if err := s.Stop(context.Background()); err != nil {
 				t.Error(err)
+			}
+			if b, err := os.ReadFile(filepath.Join(dir, "edge.err")); err != nil || len(b) > 0 {
+				t.Errorf("the edge complained: %s, error %v", b, err)
 			}
 		})
 		d, err := s.Ready(t.Context())

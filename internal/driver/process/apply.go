@@ -3,9 +3,11 @@ package process
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -115,15 +117,25 @@ func (p *Platform) create(ctx context.Context, w abt2.Workload) error {
 
 // revive starts an instance's shim again where it has ended.
 func (p *Platform) revive(ctx context.Context, i *instance, w abt2.Workload) error {
-	pid, alive, err := shimpb.Keeper(i.dir)
-	if err != nil {
-		return abt2.Wrap(abt2.CodeFailed, err, "%s: its lock cannot be read", i.id)
-	}
-	if alive {
-		if _, err := i.describe(ctx); err != nil {
-			p.log.Warn("a shim does not answer; its instance is left alone", "instance", i.id, "pid", pid, "err", err)
+	for began := time.Now(); ; {
+		pid, alive, err := shimpb.Keeper(i.dir)
+		if err != nil {
+			return abt2.Wrap(abt2.CodeFailed, err, "%s: its lock cannot be read", i.id)
 		}
-		return cause(ctx, ctx.Err())
+		if !alive {
+			break
+		}
+		if _, err = i.describe(ctx); err == nil {
+			return nil
+		}
+		// It may be coming, or going: a killed process holds its lock a little longer.
+		if time.Since(began) > patience {
+			p.log.Warn("a shim does not answer; its instance is left alone", "instance", i.id, "pid", pid, "err", err)
+			return nil
+		}
+		if err := pause(ctx, lockPoll); err != nil {
+			return err
+		}
 	}
 	l, err := plan(w, i.dir)
 	if err != nil {
@@ -166,6 +178,10 @@ func (p *Platform) end(ctx context.Context, i *instance) error {
 // putAway keeps the logs of an ended instance and forgets the rest.
 func (p *Platform) putAway(i *instance) error {
 	to := filepath.Join(p.cfg.Dir, endedDir, string(i.id))
+	// A killed shim leaves its socket.
+	if err := os.Remove(i.getSpec().GetSocket()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if err := os.Rename(i.dir, to); err != nil {
 		return err
 	}

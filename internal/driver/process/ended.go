@@ -57,6 +57,23 @@ func (p *Platform) tidy() error {
 	return nil
 }
 
+// Recorded returns the instances in a platform's folder, ended ones left out,
+// sorted by id. It changes nothing and asks nobody.
+func Recorded(dir string) ([]abt2.InstanceID, error) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	p, err := open(Config{Dir: dir})
+	if err != nil {
+		return nil, err
+	}
+	var ids []abt2.InstanceID
+	for _, i := range p.all() {
+		ids = append(ids, i.id)
+	}
+	return ids, nil
+}
+
 // StopAll ends every instance in a platform's folder, for when there is no
 // server to ask; the caller makes sure of that. It returns those that are
 // proved ended, sorted by id, and an error naming the others. A folder that

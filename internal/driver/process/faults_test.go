@@ -96,6 +96,10 @@ func TestSuspendedShim(t *testing.T) {
 	pid := m.keeper(p, i.ID)
 	m.signal(pid, syscall.SIGSTOP)
 	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
+	m.poll("the suspension", func() bool {
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		return err != nil || strings.Contains(string(b), ") T ")
+	})
 	all := m.instances(p)
 	if len(all) != 1 || all[0].State != abt2.InstanceUnreachable || !strings.Contains(all[0].Detail, strconv.Itoa(pid)) {
 		t.Errorf("a suspended shim's instance: %+v", all)
@@ -296,6 +300,7 @@ func TestForeignListenerIsNotHealth(t *testing.T) {
 	s := &http.Server{Handler: http.NotFoundHandler()}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
+	defer func() { _ = s.Close(); <-served }()
 	w.Version.Config.Command = []string{"sleep"} // a module that would listen later
 	w.Version.Config.Args = []string{"1000"}
 	m.apply(p, w)
@@ -305,10 +310,6 @@ func TestForeignListenerIsNotHealth(t *testing.T) {
 		}
 		return strings.Contains(all[0].Detail, "does not belong to this instance")
 	})
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	<-served
 }
 
 // poll waits for what gives no signal.

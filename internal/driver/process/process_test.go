@@ -201,10 +201,10 @@ func TestMissingEnvFileStartsNothing(t *testing.T) {
 func TestBadShimCommand(t *testing.T) {
 	m := newMachine(t)
 	good := m.cfg.Shim
-	m.cfg.Shim = []string{m.exe, "module"} // prints its complaint and ends
+	m.cfg.Shim = []string{"/bin/sh", "-c", "echo not a shim; exit 1"}
 	p := m.server()
 	err := p.Apply(t.Context(), m.workload(order1, 1))
-	if abt2.CodeOf(err) != abt2.CodeFailed || !strings.Contains(err.Error(), "its shim ended at once") {
+	if abt2.CodeOf(err) != abt2.CodeFailed || !strings.Contains(err.Error(), `its shim ended at once, saying "not a shim"`) {
 		t.Errorf("Apply: %v", err)
 	}
 	m.cfg.Shim = good
