@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,12 +26,16 @@ import (
 //	freshdata                     make a data folder with a short path, in ABT2_DATA; what runs on it ends with the script
 //	serve [ARG...]                start abt2 server on free ports and wait until it is ready; sets ABT2_SERVER and EDGE (a URL)
 //	stopserver [kill]             end it by SIGTERM, or by SIGKILL
+//	fetch STATUS PATH REGEXP [COOKIE]   ask the edge; status and body must be so
+//	killshim MODULE               kill the keepers of a module's instances
 //	waitline FILE REGEXP [VAR...] wait until a line of the file matches, and set the variables to its groups
 func TestScripts(t *testing.T) {
 	bin := t.TempDir()
-	build := exec.Command("go", append(append([]string{"build"}, raceFlags...), "-o", filepath.Join(bin, "abt2"), "abt2.dev/cmd/abt2")...)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", build, err, out)
+	for name, source := range map[string]string{"abt2": "abt2.dev/cmd/abt2", "module": "./testdata/module"} {
+		build := exec.Command("go", append(append([]string{"build"}, raceFlags...), "-o", filepath.Join(bin, name), source)...)
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", build, err, out)
+		}
 	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -43,6 +48,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "freshdata": freshData, "serve": serve, "stopserver": stopServer, "waitline": waitLine,
+			"fetch": fetch, "killshim": killShim,
 		},
 		UpdateScripts: *update,
 	})
@@ -197,4 +203,32 @@ func waitLine(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s has no line like %s within %s:\n%s", args[0], args[1], patience, strings.TrimSpace(string(b)))
 		}
 	}
+}
+
+func fetch(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 || len(args) > 4 {
+		ts.Fatalf("usage, after serve: fetch STATUS PATH REGEXP [COOKIE]")
+	}
+	r, err := http.NewRequest(http.MethodGet, ts.Getenv("EDGE")+args[1], nil)
+	ts.Check(err)
+	if len(args) == 4 {
+		r.Header.Set("Cookie", args[3])
+	}
+	res, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	if strconv.Itoa(res.StatusCode) != args[0] || !regexp.MustCompile(args[2]).Match(body) {
+		ts.Fatalf("%s: %s\n%s\nwant %s and a body like %s", r.URL, res.Status, body, args[0], args[2])
+	}
+}
+
+// killShim ends keepers as an operator's slip would. They are found by the
+// folder that their command line names.
+func killShim(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage, after serve: killshim MODULE")
+	}
+	ts.Check(ts.Exec("pkill", "-KILL", "-f", "abt2 shim --dir="+ts.Getenv("ABT2_DATA")+"/platform/instances/"+args[0]+"-"))
 }
