@@ -38,6 +38,9 @@ type Service interface {
 	History(ctx context.Context, product ProductName, limit int) ([]Event, error)
 	// Environment returns one environment, retired ones included.
 	Environment(ctx context.Context, id EnvironmentID) (EnvironmentStatus, error)
+	// Forget removes the record of a router that will not come back, so that no
+	// switch waits for it. One that is connected is refused.
+	Forget(ctx context.Context, r ForgetRequest) error
 	// Logs writes what a module's instances printed, as LogReader does. Without
 	// a number the online version is meant, else the preview's, else the last.
 	Logs(ctx context.Context, r LogsRequest, w io.Writer) error
@@ -132,6 +135,9 @@ type VerbRequest struct {
 	DryRun  bool               // tell the steps, change nothing
 	Yes     bool               // a person was asked already
 	Prune   bool               // refresh: also end what abt2 does not know
+	// Force lets a commit switch although routers have not confirmed that they
+	// know the target. What they route until they do is answered 503.
+	Force bool
 
 	// Zero stands for the default in each case.
 	AckTimeout    time.Duration // for confirmations before the point of no return; 10 s
@@ -239,6 +245,7 @@ type RouterStatus struct {
 	Version   VersionID `json:"version,omitzero"`
 	Connected bool      `json:"connected"`
 	Applied   Mark      `json:"applied"`
+	Stamper   bool      `json:"stamper"`   // gives environments to requests that have none
 	Mixed     uint64    `json:"mixed"`     // requests that saw another release than they were stamped with
 	Restamped uint64    `json:"restamped"` // calls that lost their request's stamp
 }
@@ -256,6 +263,14 @@ type Difference struct {
 	Should string `json:"should"`
 	Is     string `json:"is"`
 	Remedy string `json:"remedy"`
+}
+
+// ForgetRequest names a router, as RouterStatus.ID does.
+type ForgetRequest struct {
+	By
+	Product ProductName
+	Router  string
+	DryRun  bool
 }
 
 // LogsRequest selects logs. A zero number selects as Service.Logs says.

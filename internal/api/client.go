@@ -93,6 +93,14 @@ func (c *Client) Drop(ctx context.Context, r abt2.ModuleRequest) error {
 	return c.fromWire(ctx, err)
 }
 
+// Forget implements abt2.Service.
+func (c *Client) Forget(ctx context.Context, r abt2.ForgetRequest) error {
+	_, err := c.rpc.Forget(ctx, connect.NewRequest(&abt2v1.ForgetRequest{
+		By: byToWire(r.By), Product: string(r.Product), Router: r.Router, DryRun: r.DryRun,
+	}))
+	return c.fromWire(ctx, err)
+}
+
 // Remove implements abt2.Service.
 func (c *Client) Remove(ctx context.Context, r abt2.ModuleRequest) error {
 	_, err := c.rpc.Remove(ctx, connect.NewRequest(&abt2v1.RemoveRequest{

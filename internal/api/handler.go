@@ -99,6 +99,17 @@ func (h *rpcs) Drop(ctx context.Context, req *connect.Request[abt2v1.DropRequest
 	return connect.NewResponse(&abt2v1.DropResponse{}), nil
 }
 
+func (h *rpcs) Forget(ctx context.Context, req *connect.Request[abt2v1.ForgetRequest]) (*connect.Response[abt2v1.ForgetResponse], error) {
+	r := req.Msg
+	err := h.svc.Forget(ctx, abt2.ForgetRequest{
+		By: byFromWire(r.GetBy()), Product: abt2.ProductName(r.GetProduct()), Router: r.GetRouter(), DryRun: r.GetDryRun(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.ForgetResponse{}), nil
+}
+
 func (h *rpcs) Remove(ctx context.Context, req *connect.Request[abt2v1.RemoveRequest]) (*connect.Response[abt2v1.RemoveResponse], error) {
 	if err := h.svc.Remove(ctx, moduleRequestFromWire(req.Msg)); err != nil {
 		return nil, err

@@ -80,6 +80,11 @@ func (r *recorder) Drop(ctx context.Context, q abt2.ModuleRequest) error {
 	return r.err
 }
 
+func (r *recorder) Forget(ctx context.Context, q abt2.ForgetRequest) error {
+	r.note(ctx, "Forget", q)
+	return r.err
+}
+
 func (r *recorder) Remove(ctx context.Context, q abt2.ModuleRequest) error {
 	r.note(ctx, "Remove", q)
 	return r.err

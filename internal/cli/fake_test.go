@@ -79,6 +79,8 @@ func (f *fake) Put(_ context.Context, r abt2.PutRequest) ([]abt2.PutAnswer, erro
 
 func (f *fake) Drop(_ context.Context, r abt2.ModuleRequest) error { return f.note("Drop", r) }
 
+func (f *fake) Forget(_ context.Context, r abt2.ForgetRequest) error { return f.note("Forget", r) }
+
 func (f *fake) Remove(_ context.Context, r abt2.ModuleRequest) error { return f.note("Remove", r) }
 
 func (f *fake) Plan(_ context.Context, r abt2.PlanRequest) ([]abt2.PlanLine, error) {

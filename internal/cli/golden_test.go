@@ -176,6 +176,8 @@ func TestCommands(t *testing.T) {
 		{"env_diff_json", world{args: "env diff 42 43 --json", svc: &fake{envs: envs()}}},
 		{"version", world{args: "version"}},
 		{"version_json", world{args: "version --json"}},
+		{"router_list", world{args: "router list", svc: &fake{status: openStatus()}}},
+		{"router_forget", world{args: "router forget order-3-17 --op=lihua", svc: &fake{}}},
 		{"down", world{args: "down --data=/srv/abt2", stdin: "y\n", down: []string{"server 1234", "web-6-2"}}},
 		{"down_yes", world{args: "down --yes", env: map[string]string{"ABT2_DATA": "/srv/other"}}},
 		{"down_json", world{args: "down --yes --json", down: []string{"web-6-2"}}},

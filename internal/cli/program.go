@@ -167,7 +167,7 @@ var groups = []struct {
 		(*app).statusCommand, (*app).historyCommand, (*app).logsCommand, (*app).envCommand,
 	}},
 	{"care", "Taking care:", []func(*app) *cobra.Command{
-		(*app).validateCommand, (*app).refreshCommand, (*app).scaleCommand,
+		(*app).validateCommand, (*app).refreshCommand, (*app).scaleCommand, (*app).routerCommand,
 	}},
 	{"run", "Running abt2:", []func(*app) *cobra.Command{
 		(*app).serverCommand, (*app).downCommand, (*app).versionCommand, (*app).completionCommand,

@@ -61,7 +61,7 @@ func TestHelpIsComplete(t *testing.T) {
 // What changes something in a product can be tried, and can be taken over.
 func TestChangingCommandsHaveTheirFlags(t *testing.T) {
 	changing := []string{
-		"start create", "config put", "config drop", "config remove", "ship", "unship", "commit", "rollback", "clean", "refresh", "scale",
+		"start create", "config put", "config drop", "config remove", "ship", "unship", "commit", "rollback", "clean", "refresh", "scale", "router forget",
 	}
 	walk(tree(t), func(c *cobra.Command) {
 		path := strings.TrimPrefix(c.CommandPath(), "abt2 ")

@@ -39,6 +39,9 @@ func (a *app) verbCommand(c *cobra.Command, verb abt2.Verb, fill func(cmd *cobra
 	a.changeFlags(c)
 	f := c.Flags()
 	f.DurationVar(&timeouts.AckTimeout, "ack-timeout", 0, "how long to wait for confirmations before anything changes (default 10s)")
+	if verb == abt2.VerbCommit {
+		f.BoolVar(&timeouts.Force, "force", false, "switch although routers have not confirmed that they know the preview; what they route is answered 503 until they do")
+	}
 	switch verb {
 	case abt2.VerbCommit, abt2.VerbRollback:
 		f.DurationVar(&timeouts.SettleTimeout, "settle-timeout", 0, "how long to wait for names and jobs to follow (default 30s)")

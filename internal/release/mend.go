@@ -32,7 +32,7 @@ func (e *Engine) refresh(ctx context.Context, r *run) (abt2.Outcome, error) {
 	}
 	ack, cancel := context.WithTimeout(ctx, q.AckTimeout)
 	defer cancel()
-	out.Unconfirmed = e.confirm(ack, mark, nil)
+	out.Unconfirmed = e.confirm(ack, mark, isConnected, nil).missing()
 	settle, cancelSettle := context.WithTimeout(ctx, q.SettleTimeout)
 	defer cancelSettle()
 	if err := e.settle(settle, r, q.Product); err != nil {
@@ -132,7 +132,7 @@ func (e *Engine) scale(ctx context.Context, r *run) (abt2.Outcome, error) {
 	}
 	ack, cancel := context.WithTimeout(ctx, q.AckTimeout)
 	defer cancel()
-	if missing := e.confirm(ack, mark, nil); len(missing) > 0 {
+	if missing := e.confirm(ack, mark, isConnected, nil).missing(); len(missing) > 0 {
 		out.Warnings = append(out.Warnings, "not confirmed before instances ended: "+strings.Join(missing, ", "))
 	}
 	if err := e.startMissing(ctx, r, false); err != nil {

@@ -30,7 +30,7 @@ func (e *Engine) retire(ctx context.Context, r *run, limit time.Duration) (warni
 	for _, p := range s.Products {
 		for _, id := range p.Retiring {
 			r.report("", "drain", "requests of environment %d end", id)
-			if missing := e.confirm(wait, mark, nil); len(missing) > 0 {
+			if missing := e.confirm(wait, mark, isConnected, nil).missing(); len(missing) > 0 {
 				return append(warnings, fmt.Sprintf("environment %d stays up: not confirmed by %s", id, strings.Join(missing, ", "))), ctx.Err()
 			}
 			if err := e.Routers.WaitDrained(wait, id); err != nil {
@@ -49,7 +49,7 @@ func (e *Engine) retire(ctx context.Context, r *run, limit time.Duration) (warni
 	}
 	dropped, cancelDropped := context.WithTimeout(ctx, limit)
 	defer cancelDropped()
-	if missing := e.confirm(dropped, mark, nil); len(missing) > 0 {
+	if missing := e.confirm(dropped, mark, isConnected, nil).missing(); len(missing) > 0 {
 		return append(warnings, "instances stay up until they are forgotten by "+strings.Join(missing, ", ")), ctx.Err()
 	}
 	return warnings, e.stopUnused(ctx, r, false)

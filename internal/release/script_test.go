@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -103,6 +104,8 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 			req.Yes = true
 		case arg.Key == "dry":
 			req.DryRun = true
+		case arg.Key == "force":
+			req.Force = true
 		case arg.Key == "prune":
 			req.Prune = true
 		case arg.Key == "within":
@@ -188,6 +191,10 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 		err = w.platform.Remove(ctx, v)
 	case "edge":
 		w.edge.cut(len(modules) > 0 && modules[0] == "down")
+	case "router":
+		w.routers.trouble(string(modules[0]))
+	case "forget":
+		err = w.engine.Forget(ctx, abt2.ForgetRequest{By: by, Product: abt2.DefaultProduct, Router: string(modules[0])})
 	case "carry":
 		var env, n uint64
 		d.ScanArgs(t, "env", &env)
@@ -202,8 +209,11 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 	if out.Len() == 0 {
 		return "ok\n"
 	}
-	return out.String()
+	return revision.ReplaceAllString(out.String(), "revision N")
 }
+
+// revision is a number that depends on how many changes were published as one.
+var revision = regexp.MustCompile(`revision \d+`)
 
 func or(s, def string) string {
 	if s == "" {

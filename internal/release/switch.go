@@ -19,27 +19,45 @@ func (e *Engine) commit(ctx context.Context, r *run, s *abt2.State) (abt2.Outcom
 	return e.flip(ctx, r, out, (*abt2.State).Commit)
 }
 
-// prepare waits until every edge serves what is published now, the target of
-// the switch with it. Nothing has changed when it fails.
+// prepare waits until every edge and every router knows the target of the
+// switch. Nothing has changed when it fails.
 func (e *Engine) prepare(ctx context.Context, r *run) error {
+	q := r.request
 	mark, err := e.publishAnew(ctx)
 	if err != nil {
 		return err
 	}
 	r.report("", "prepare", "edges and routers confirm revision %d", mark.Revision)
-	ack, cancel := context.WithTimeout(ctx, r.request.AckTimeout)
+	ack, cancel := context.WithTimeout(ctx, q.AckTimeout)
 	defer cancel()
-	missing := e.confirm(ack, mark, nil)
-	if ctx.Err() != nil {
+	c := e.confirm(ack, mark, anyRouter, func(missing []string) {
+		r.report("", "await", "waiting for %s", strings.Join(missing, ", "))
+	})
+	missing := c.missing()
+	switch {
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case len(missing) == 0:
+		return nil
+	case q.Force:
+		r.report("", "force", "not confirmed by %s: %s", strings.Join(missing, ", "), price(c))
+		return nil
 	}
-	if edges := e.unconfirmedEdges(mark); len(edges) > 0 {
-		return abt2.Errorf(abt2.CodeUnconfirmed, "nothing has changed: within %s not confirmed by %s; look: abt2 validate --edge", r.request.AckTimeout, strings.Join(edges, ", "))
+	return abt2.Errorf(abt2.CodeUnconfirmed, "nothing has changed: within %s not confirmed by %s; look: abt2 validate --routers --edge; "+
+		"one that will not come back: abt2 router forget ID --op=%s; or switch all the same (%s): abt2 commit --force --op=%s",
+		q.AckTimeout, strings.Join(missing, ", "), q.Operator, price(c), q.Operator)
+}
+
+// price is what a switch costs that does not wait for those who are missing.
+func price(c confirmation) string {
+	var out []string
+	if len(c.edges) > 0 {
+		out = append(out, "users of such an edge stay where they are until it follows")
 	}
-	if len(missing) > 0 {
-		r.report("", "prepare", "not confirmed by %s: they ask for what they lack", strings.Join(missing, ", "))
+	if len(c.processes) > 0 {
+		out = append(out, "what such a router routes is answered 503 until it follows")
 	}
-	return nil
+	return strings.Join(out, ", ")
 }
 
 // rollback moves every user back to the environment before the last commit.
@@ -65,17 +83,18 @@ func (e *Engine) flip(ctx context.Context, r *run, out abt2.Outcome, rule func(*
 	r.report("", "flip", "environment %d is online; edges and routers confirm", out.To)
 	ack, cancel := context.WithTimeout(ctx, q.AckTimeout)
 	defer cancel()
-	var edgesDone time.Time
-	out.Unconfirmed = e.confirm(ack, mark, &edgesDone)
+	c := e.confirm(ack, mark, isStamper, func(missing []string) {
+		r.report("", "await", "waiting for %s", strings.Join(missing, ", "))
+	})
 	if ctx.Err() != nil {
 		return out, context.Cause(ctx)
 	}
-	if edgesDone.IsZero() {
-		edgesDone = time.Now()
+	out.Unconfirmed = c.missing()
+	out.Switched = time.Since(begun)
+	if !c.edgesAt.IsZero() && len(c.processes) > 0 {
+		out.Switched = c.edgesAt.Sub(begun) // who has not confirmed is named; waiting for it was no part of the switch
 	}
-	out.Switched = edgesDone.Sub(begun)
 	out.Edges = len(e.syncers) - len(e.unconfirmedEdges(mark))
-	out.Routers = e.confirmedProcesses(mark)
 	out.Cookie, out.Link = e.cookie(p, sess), e.link(p, sess)
 
 	r.report("", "settle", "unversioned names and jobs follow")
@@ -89,6 +108,7 @@ func (e *Engine) flip(ctx context.Context, r *run, out abt2.Outcome, rule func(*
 		out.Warnings = append(out.Warnings, fmt.Sprintf("not settled yet: %v; the server keeps at it, look: abt2 status", err))
 	}
 	out.Settled = time.Since(settling)
+	out.Routers = e.confirmedProcesses(mark)
 	if s, err = e.Store.State(ctx); err != nil {
 		return out, err
 	}

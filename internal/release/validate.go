@@ -134,13 +134,18 @@ func (e *Engine) routerDifferences(ctx context.Context) []abt2.Difference {
 	want := e.desired().Table.Mark
 	read, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	_ = e.await(read, func() bool { return len(e.unconfirmedProcesses(want)) == 0 })
+	_ = e.await(read, func() bool { return len(e.laggards(want, isConnected)) == 0 })
+	ended := e.endedProcesses()
 	for _, r := range e.Routers.Statuses() {
 		add := func(should, is, remedy string) {
 			out = append(out, abt2.Difference{Part: "routers", Object: r.ID, Should: should, Is: is, Remedy: remedy})
 		}
-		if r.Role != "edge" && r.Connected && !r.Applied.Covers(want) {
-			add(fmt.Sprintf("revision %d", want.Revision), fmt.Sprintf("revision %d", r.Applied.Revision), "look at the process; abt2 logs "+r.Version.String())
+		switch {
+		case r.Role == roleEdge: // validate --edge asks it itself
+		case !r.Connected && !ended[r.ID]:
+			add("connected", "not connected", "look at the process: abt2 logs "+r.Version.String()+"; gone for good: abt2 router forget "+r.ID)
+		case r.Connected && !r.Applied.Covers(want):
+			add(fmt.Sprintf("revision %d", want.Revision), fmt.Sprintf("revision %d", r.Applied.Revision), "look at the process: abt2 logs "+r.Version.String())
 		}
 		if r.Mixed > 0 {
 			add("0 mixed requests", fmt.Sprintf("%d mixed", r.Mixed), "a caller ignores the stamp: see docs/sdk.md")
@@ -150,4 +155,25 @@ func (e *Engine) routerDifferences(ctx context.Context) []abt2.Difference {
 		}
 	}
 	return out
+}
+
+// Forget implements abt2.Service.
+func (e *Engine) Forget(ctx context.Context, q abt2.ForgetRequest) error {
+	if err := e.checkReady(); err != nil {
+		return err
+	}
+	for _, r := range e.Routers.Statuses() {
+		switch {
+		case r.ID != q.Router:
+			continue
+		case r.Connected:
+			return abt2.Errorf(abt2.CodeRefused, "router %s is connected and would be known again at once; it is forgotten by itself when it ends", r.ID)
+		case q.DryRun:
+			return nil
+		}
+		e.Routers.Forget(r.ID)
+		e.Log.Info("router forgotten", "router", r.ID, "operator", q.Operator)
+		return nil
+	}
+	return abt2.Errorf(abt2.CodeNotFound, "router %q: is not known; those that are: abt2 router list", q.Router)
 }

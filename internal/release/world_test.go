@@ -107,16 +107,30 @@ func (r registry) Read(ctx context.Context) (abt2.Names, error) {
 
 // routers is a feed with one process that confirms at once.
 type routers struct {
-	mu      sync.Mutex
-	mark    abt2.Mark
-	carried map[abt2.EnvironmentID]int
-	changed chan struct{}
+	mu   sync.Mutex
+	hung bool // confirms nothing any more
+	gone bool // its stream has broken
+
+	forgotten bool
+	mark      abt2.Mark
+	carried   map[abt2.EnvironmentID]int
+	changed   chan struct{}
 }
 
 func (r *routers) Publish(t abt2.Table) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.mark = t.Mark
+	if !r.hung && !r.gone {
+		r.mark = t.Mark
+	}
+	r.wake()
+}
+
+// trouble makes the process hang, or its stream break, or neither.
+func (r *routers) trouble(kind string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hung, r.gone = kind == "hangs", kind == "gone"
 	r.wake()
 }
 
@@ -135,7 +149,10 @@ func (r *routers) carry(env abt2.EnvironmentID, n int) {
 func (r *routers) Statuses() []abt2.RouterStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return []abt2.RouterStatus{{ID: "web-1-1", Role: "process", Connected: true, Applied: r.mark}}
+	if r.forgotten {
+		return nil
+	}
+	return []abt2.RouterStatus{{ID: "relay-1", Role: "relay", Connected: !r.gone, Applied: r.mark}}
 }
 
 func (r *routers) WaitDrained(ctx context.Context, env abt2.EnvironmentID) error {
@@ -149,12 +166,17 @@ func (r *routers) WaitDrained(ctx context.Context, env abt2.EnvironmentID) error
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return abt2.Errorf(abt2.CodeUnconfirmed, "environment %d is still carried by web-1-1 (%d)", env, n)
+			return abt2.Errorf(abt2.CodeUnconfirmed, "environment %d is still carried by relay-1 (%d)", env, n)
 		}
 	}
 }
 
-func (r *routers) Forget(string) {}
+func (r *routers) Forget(string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forgotten = true
+	r.wake()
+}
 
 func (r *routers) Changed() <-chan struct{} {
 	r.mu.Lock()

@@ -765,6 +765,111 @@ func (*DropResponse) Descriptor() ([]byte, []int) {
 	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{11}
 }
 
+type ForgetRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	By      *By                    `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	Product string                 `protobuf:"bytes,2,opt,name=product,proto3" json:"product,omitempty"`
+	// As RouterStatus.id names it.
+	Router        string `protobuf:"bytes,3,opt,name=router,proto3" json:"router,omitempty"`
+	DryRun        bool   `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetRequest) Reset() {
+	*x = ForgetRequest{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetRequest) ProtoMessage() {}
+
+func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetRequest.ProtoReflect.Descriptor instead.
+func (*ForgetRequest) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ForgetRequest) GetBy() *By {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *ForgetRequest) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *ForgetRequest) GetRouter() string {
+	if x != nil {
+		return x.Router
+	}
+	return ""
+}
+
+func (x *ForgetRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type ForgetResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetResponse) Reset() {
+	*x = ForgetResponse{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetResponse) ProtoMessage() {}
+
+func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetResponse.ProtoReflect.Descriptor instead.
+func (*ForgetResponse) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{13}
+}
+
 type RemoveRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	By            *By                    `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
@@ -777,7 +882,7 @@ type RemoveRequest struct {
 
 func (x *RemoveRequest) Reset() {
 	*x = RemoveRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[12]
+	mi := &file_abt2_v1_operator_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -789,7 +894,7 @@ func (x *RemoveRequest) String() string {
 func (*RemoveRequest) ProtoMessage() {}
 
 func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[12]
+	mi := &file_abt2_v1_operator_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -802,7 +907,7 @@ func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveRequest.ProtoReflect.Descriptor instead.
 func (*RemoveRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{12}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RemoveRequest) GetBy() *By {
@@ -841,7 +946,7 @@ type RemoveResponse struct {
 
 func (x *RemoveResponse) Reset() {
 	*x = RemoveResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[13]
+	mi := &file_abt2_v1_operator_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +958,7 @@ func (x *RemoveResponse) String() string {
 func (*RemoveResponse) ProtoMessage() {}
 
 func (x *RemoveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[13]
+	mi := &file_abt2_v1_operator_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +971,7 @@ func (x *RemoveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveResponse.ProtoReflect.Descriptor instead.
 func (*RemoveResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{13}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{15}
 }
 
 type PlanRequest struct {
@@ -879,7 +984,7 @@ type PlanRequest struct {
 
 func (x *PlanRequest) Reset() {
 	*x = PlanRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[14]
+	mi := &file_abt2_v1_operator_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -891,7 +996,7 @@ func (x *PlanRequest) String() string {
 func (*PlanRequest) ProtoMessage() {}
 
 func (x *PlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[14]
+	mi := &file_abt2_v1_operator_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -904,7 +1009,7 @@ func (x *PlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanRequest.ProtoReflect.Descriptor instead.
 func (*PlanRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{14}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PlanRequest) GetBy() *By {
@@ -930,7 +1035,7 @@ type PlanResponse struct {
 
 func (x *PlanResponse) Reset() {
 	*x = PlanResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[15]
+	mi := &file_abt2_v1_operator_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +1047,7 @@ func (x *PlanResponse) String() string {
 func (*PlanResponse) ProtoMessage() {}
 
 func (x *PlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[15]
+	mi := &file_abt2_v1_operator_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,7 +1060,7 @@ func (x *PlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanResponse.ProtoReflect.Descriptor instead.
 func (*PlanResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{15}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PlanResponse) GetLines() []*PlanLine {
@@ -985,13 +1090,16 @@ type RunRequest struct {
 	AckTimeout    *durationpb.Duration `protobuf:"bytes,9,opt,name=ack_timeout,json=ackTimeout,proto3" json:"ack_timeout,omitempty"`
 	SettleTimeout *durationpb.Duration `protobuf:"bytes,10,opt,name=settle_timeout,json=settleTimeout,proto3" json:"settle_timeout,omitempty"`
 	DrainTimeout  *durationpb.Duration `protobuf:"bytes,11,opt,name=drain_timeout,json=drainTimeout,proto3" json:"drain_timeout,omitempty"`
+	// Of commit: switch although routers have not confirmed that they know the
+	// target. What they route until they do is answered 503.
+	Force         bool `protobuf:"varint,12,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[16]
+	mi := &file_abt2_v1_operator_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1111,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[16]
+	mi := &file_abt2_v1_operator_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1124,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{16}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RunRequest) GetBy() *By {
@@ -1096,6 +1204,13 @@ func (x *RunRequest) GetDrainTimeout() *durationpb.Duration {
 	return nil
 }
 
+func (x *RunRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
 type RunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Event:
@@ -1109,7 +1224,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[17]
+	mi := &file_abt2_v1_operator_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1236,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[17]
+	mi := &file_abt2_v1_operator_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1249,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{17}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RunResponse) GetEvent() isRunResponse_Event {
@@ -1196,7 +1311,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[18]
+	mi := &file_abt2_v1_operator_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1208,7 +1323,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[18]
+	mi := &file_abt2_v1_operator_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1221,7 +1336,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{18}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Progress) GetModule() string {
@@ -1292,7 +1407,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[19]
+	mi := &file_abt2_v1_operator_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1304,7 +1419,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[19]
+	mi := &file_abt2_v1_operator_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1317,7 +1432,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{19}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Outcome) GetVerb() string {
@@ -1438,7 +1553,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[20]
+	mi := &file_abt2_v1_operator_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1565,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[20]
+	mi := &file_abt2_v1_operator_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1578,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{20}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Failure) GetVersion() string {
@@ -1496,7 +1611,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[21]
+	mi := &file_abt2_v1_operator_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1623,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[21]
+	mi := &file_abt2_v1_operator_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1636,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{21}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *StatusRequest) GetProduct() string {
@@ -1540,7 +1655,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[22]
+	mi := &file_abt2_v1_operator_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1667,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[22]
+	mi := &file_abt2_v1_operator_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1680,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{22}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *StatusResponse) GetStatus() *Status {
@@ -1590,7 +1705,7 @@ type ValidateRequest struct {
 
 func (x *ValidateRequest) Reset() {
 	*x = ValidateRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[23]
+	mi := &file_abt2_v1_operator_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1717,7 @@ func (x *ValidateRequest) String() string {
 func (*ValidateRequest) ProtoMessage() {}
 
 func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[23]
+	mi := &file_abt2_v1_operator_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1730,7 @@ func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateRequest.ProtoReflect.Descriptor instead.
 func (*ValidateRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{23}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ValidateRequest) GetProduct() string {
@@ -1669,7 +1784,7 @@ type ValidateResponse struct {
 
 func (x *ValidateResponse) Reset() {
 	*x = ValidateResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[24]
+	mi := &file_abt2_v1_operator_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1681,7 +1796,7 @@ func (x *ValidateResponse) String() string {
 func (*ValidateResponse) ProtoMessage() {}
 
 func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[24]
+	mi := &file_abt2_v1_operator_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1694,7 +1809,7 @@ func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateResponse.ProtoReflect.Descriptor instead.
 func (*ValidateResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{24}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ValidateResponse) GetDifferences() []*Difference {
@@ -1715,7 +1830,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[25]
+	mi := &file_abt2_v1_operator_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1727,7 +1842,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[25]
+	mi := &file_abt2_v1_operator_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1740,7 +1855,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{25}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HistoryRequest) GetProduct() string {
@@ -1766,7 +1881,7 @@ type HistoryResponse struct {
 
 func (x *HistoryResponse) Reset() {
 	*x = HistoryResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[26]
+	mi := &file_abt2_v1_operator_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +1893,7 @@ func (x *HistoryResponse) String() string {
 func (*HistoryResponse) ProtoMessage() {}
 
 func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[26]
+	mi := &file_abt2_v1_operator_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +1906,7 @@ func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryResponse.ProtoReflect.Descriptor instead.
 func (*HistoryResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{26}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HistoryResponse) GetEvents() []*Event {
@@ -1810,7 +1925,7 @@ type EnvironmentRequest struct {
 
 func (x *EnvironmentRequest) Reset() {
 	*x = EnvironmentRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[27]
+	mi := &file_abt2_v1_operator_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1822,7 +1937,7 @@ func (x *EnvironmentRequest) String() string {
 func (*EnvironmentRequest) ProtoMessage() {}
 
 func (x *EnvironmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[27]
+	mi := &file_abt2_v1_operator_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1835,7 +1950,7 @@ func (x *EnvironmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvironmentRequest.ProtoReflect.Descriptor instead.
 func (*EnvironmentRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{27}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *EnvironmentRequest) GetId() uint64 {
@@ -1854,7 +1969,7 @@ type EnvironmentResponse struct {
 
 func (x *EnvironmentResponse) Reset() {
 	*x = EnvironmentResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[28]
+	mi := &file_abt2_v1_operator_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1866,7 +1981,7 @@ func (x *EnvironmentResponse) String() string {
 func (*EnvironmentResponse) ProtoMessage() {}
 
 func (x *EnvironmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[28]
+	mi := &file_abt2_v1_operator_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1879,7 +1994,7 @@ func (x *EnvironmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvironmentResponse.ProtoReflect.Descriptor instead.
 func (*EnvironmentResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{28}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *EnvironmentResponse) GetEnvironment() *EnvironmentStatus {
@@ -1905,7 +2020,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[29]
+	mi := &file_abt2_v1_operator_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1917,7 +2032,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[29]
+	mi := &file_abt2_v1_operator_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1930,7 +2045,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{29}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *LogsRequest) GetProduct() string {
@@ -1978,7 +2093,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[30]
+	mi := &file_abt2_v1_operator_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +2105,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[30]
+	mi := &file_abt2_v1_operator_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +2118,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{30}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *LogsResponse) GetData() []byte {
@@ -2063,7 +2178,13 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x18\n" +
 	"\amodules\x18\x03 \x03(\tR\amodules\x12\x17\n" +
 	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"\x0e\n" +
-	"\fDropResponse\"y\n" +
+	"\fDropResponse\"w\n" +
+	"\rForgetRequest\x12\x1b\n" +
+	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x18\n" +
+	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x16\n" +
+	"\x06router\x18\x03 \x01(\tR\x06router\x12\x17\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"\x10\n" +
+	"\x0eForgetResponse\"y\n" +
 	"\rRemoveRequest\x12\x1b\n" +
 	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x18\n" +
@@ -2074,7 +2195,7 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\"7\n" +
 	"\fPlanResponse\x12'\n" +
-	"\x05lines\x18\x01 \x03(\v2\x11.abt2.v1.PlanLineR\x05lines\"\xe0\x03\n" +
+	"\x05lines\x18\x01 \x03(\v2\x11.abt2.v1.PlanLineR\x05lines\"\xf6\x03\n" +
 	"\n" +
 	"RunRequest\x12\x1b\n" +
 	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x12\n" +
@@ -2089,7 +2210,8 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"ackTimeout\x12@\n" +
 	"\x0esettle_timeout\x18\n" +
 	" \x01(\v2\x19.google.protobuf.DurationR\rsettleTimeout\x12>\n" +
-	"\rdrain_timeout\x18\v \x01(\v2\x19.google.protobuf.DurationR\fdrainTimeout\x1a8\n" +
+	"\rdrain_timeout\x18\v \x01(\v2\x19.google.protobuf.DurationR\fdrainTimeout\x12\x14\n" +
+	"\x05force\x18\f \x01(\bR\x05force\x1a8\n" +
 	"\n" +
 	"ScaleEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -2154,7 +2276,7 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x04tail\x18\x04 \x01(\x05R\x04tail\x12\x16\n" +
 	"\x06follow\x18\x05 \x01(\bR\x06follow\"\"\n" +
 	"\fLogsResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data2\xe8\x05\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data2\xa3\x06\n" +
 	"\x0fOperatorService\x12;\n" +
 	"\x05Start\x12\x15.abt2.v1.StartRequest\x1a\x16.abt2.v1.StartResponse\"\x03\x90\x02\x01\x129\n" +
 	"\x06Create\x12\x16.abt2.v1.CreateRequest\x1a\x17.abt2.v1.CreateResponse\x120\n" +
@@ -2166,7 +2288,8 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x06Status\x12\x16.abt2.v1.StatusRequest\x1a\x17.abt2.v1.StatusResponse\"\x03\x90\x02\x01\x12D\n" +
 	"\bValidate\x12\x18.abt2.v1.ValidateRequest\x1a\x19.abt2.v1.ValidateResponse\"\x03\x90\x02\x01\x12A\n" +
 	"\aHistory\x12\x17.abt2.v1.HistoryRequest\x1a\x18.abt2.v1.HistoryResponse\"\x03\x90\x02\x01\x12M\n" +
-	"\vEnvironment\x12\x1b.abt2.v1.EnvironmentRequest\x1a\x1c.abt2.v1.EnvironmentResponse\"\x03\x90\x02\x01\x125\n" +
+	"\vEnvironment\x12\x1b.abt2.v1.EnvironmentRequest\x1a\x1c.abt2.v1.EnvironmentResponse\"\x03\x90\x02\x01\x129\n" +
+	"\x06Forget\x12\x16.abt2.v1.ForgetRequest\x1a\x17.abt2.v1.ForgetResponse\x125\n" +
 	"\x04Logs\x12\x14.abt2.v1.LogsRequest\x1a\x15.abt2.v1.LogsResponse0\x01B\x1fZ\x1dabt2.dev/proto/abt2/v1;abt2v1b\x06proto3"
 
 var (
@@ -2181,7 +2304,7 @@ func file_abt2_v1_operator_proto_rawDescGZIP() []byte {
 	return file_abt2_v1_operator_proto_rawDescData
 }
 
-var file_abt2_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_abt2_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_abt2_v1_operator_proto_goTypes = []any{
 	(*ErrorDetail)(nil),         // 0: abt2.v1.ErrorDetail
 	(*By)(nil),                  // 1: abt2.v1.By
@@ -2195,94 +2318,99 @@ var file_abt2_v1_operator_proto_goTypes = []any{
 	(*PutAnswer)(nil),           // 9: abt2.v1.PutAnswer
 	(*DropRequest)(nil),         // 10: abt2.v1.DropRequest
 	(*DropResponse)(nil),        // 11: abt2.v1.DropResponse
-	(*RemoveRequest)(nil),       // 12: abt2.v1.RemoveRequest
-	(*RemoveResponse)(nil),      // 13: abt2.v1.RemoveResponse
-	(*PlanRequest)(nil),         // 14: abt2.v1.PlanRequest
-	(*PlanResponse)(nil),        // 15: abt2.v1.PlanResponse
-	(*RunRequest)(nil),          // 16: abt2.v1.RunRequest
-	(*RunResponse)(nil),         // 17: abt2.v1.RunResponse
-	(*Progress)(nil),            // 18: abt2.v1.Progress
-	(*Outcome)(nil),             // 19: abt2.v1.Outcome
-	(*Failure)(nil),             // 20: abt2.v1.Failure
-	(*StatusRequest)(nil),       // 21: abt2.v1.StatusRequest
-	(*StatusResponse)(nil),      // 22: abt2.v1.StatusResponse
-	(*ValidateRequest)(nil),     // 23: abt2.v1.ValidateRequest
-	(*ValidateResponse)(nil),    // 24: abt2.v1.ValidateResponse
-	(*HistoryRequest)(nil),      // 25: abt2.v1.HistoryRequest
-	(*HistoryResponse)(nil),     // 26: abt2.v1.HistoryResponse
-	(*EnvironmentRequest)(nil),  // 27: abt2.v1.EnvironmentRequest
-	(*EnvironmentResponse)(nil), // 28: abt2.v1.EnvironmentResponse
-	(*LogsRequest)(nil),         // 29: abt2.v1.LogsRequest
-	(*LogsResponse)(nil),        // 30: abt2.v1.LogsResponse
-	nil,                         // 31: abt2.v1.RunRequest.ScaleEntry
-	(*Session)(nil),             // 32: abt2.v1.Session
-	(*Artifact)(nil),            // 33: abt2.v1.Artifact
-	(*ConfigPatch)(nil),         // 34: abt2.v1.ConfigPatch
-	(*FieldChange)(nil),         // 35: abt2.v1.FieldChange
-	(*PlanLine)(nil),            // 36: abt2.v1.PlanLine
-	(*durationpb.Duration)(nil), // 37: google.protobuf.Duration
-	(*Status)(nil),              // 38: abt2.v1.Status
-	(*Difference)(nil),          // 39: abt2.v1.Difference
-	(*Event)(nil),               // 40: abt2.v1.Event
-	(*EnvironmentStatus)(nil),   // 41: abt2.v1.EnvironmentStatus
+	(*ForgetRequest)(nil),       // 12: abt2.v1.ForgetRequest
+	(*ForgetResponse)(nil),      // 13: abt2.v1.ForgetResponse
+	(*RemoveRequest)(nil),       // 14: abt2.v1.RemoveRequest
+	(*RemoveResponse)(nil),      // 15: abt2.v1.RemoveResponse
+	(*PlanRequest)(nil),         // 16: abt2.v1.PlanRequest
+	(*PlanResponse)(nil),        // 17: abt2.v1.PlanResponse
+	(*RunRequest)(nil),          // 18: abt2.v1.RunRequest
+	(*RunResponse)(nil),         // 19: abt2.v1.RunResponse
+	(*Progress)(nil),            // 20: abt2.v1.Progress
+	(*Outcome)(nil),             // 21: abt2.v1.Outcome
+	(*Failure)(nil),             // 22: abt2.v1.Failure
+	(*StatusRequest)(nil),       // 23: abt2.v1.StatusRequest
+	(*StatusResponse)(nil),      // 24: abt2.v1.StatusResponse
+	(*ValidateRequest)(nil),     // 25: abt2.v1.ValidateRequest
+	(*ValidateResponse)(nil),    // 26: abt2.v1.ValidateResponse
+	(*HistoryRequest)(nil),      // 27: abt2.v1.HistoryRequest
+	(*HistoryResponse)(nil),     // 28: abt2.v1.HistoryResponse
+	(*EnvironmentRequest)(nil),  // 29: abt2.v1.EnvironmentRequest
+	(*EnvironmentResponse)(nil), // 30: abt2.v1.EnvironmentResponse
+	(*LogsRequest)(nil),         // 31: abt2.v1.LogsRequest
+	(*LogsResponse)(nil),        // 32: abt2.v1.LogsResponse
+	nil,                         // 33: abt2.v1.RunRequest.ScaleEntry
+	(*Session)(nil),             // 34: abt2.v1.Session
+	(*Artifact)(nil),            // 35: abt2.v1.Artifact
+	(*ConfigPatch)(nil),         // 36: abt2.v1.ConfigPatch
+	(*FieldChange)(nil),         // 37: abt2.v1.FieldChange
+	(*PlanLine)(nil),            // 38: abt2.v1.PlanLine
+	(*durationpb.Duration)(nil), // 39: google.protobuf.Duration
+	(*Status)(nil),              // 40: abt2.v1.Status
+	(*Difference)(nil),          // 41: abt2.v1.Difference
+	(*Event)(nil),               // 42: abt2.v1.Event
+	(*EnvironmentStatus)(nil),   // 43: abt2.v1.EnvironmentStatus
 }
 var file_abt2_v1_operator_proto_depIdxs = []int32{
-	32, // 0: abt2.v1.StartResponse.session:type_name -> abt2.v1.Session
+	34, // 0: abt2.v1.StartResponse.session:type_name -> abt2.v1.Session
 	1,  // 1: abt2.v1.CreateRequest.by:type_name -> abt2.v1.By
-	32, // 2: abt2.v1.CreateResponse.session:type_name -> abt2.v1.Session
+	34, // 2: abt2.v1.CreateResponse.session:type_name -> abt2.v1.Session
 	1,  // 3: abt2.v1.PutRequest.by:type_name -> abt2.v1.By
 	7,  // 4: abt2.v1.PutRequest.modules:type_name -> abt2.v1.PutModule
-	33, // 5: abt2.v1.PutModule.artifact:type_name -> abt2.v1.Artifact
-	34, // 6: abt2.v1.PutModule.flags:type_name -> abt2.v1.ConfigPatch
+	35, // 5: abt2.v1.PutModule.artifact:type_name -> abt2.v1.Artifact
+	36, // 6: abt2.v1.PutModule.flags:type_name -> abt2.v1.ConfigPatch
 	9,  // 7: abt2.v1.PutResponse.answers:type_name -> abt2.v1.PutAnswer
-	35, // 8: abt2.v1.PutAnswer.changes:type_name -> abt2.v1.FieldChange
+	37, // 8: abt2.v1.PutAnswer.changes:type_name -> abt2.v1.FieldChange
 	1,  // 9: abt2.v1.DropRequest.by:type_name -> abt2.v1.By
-	1,  // 10: abt2.v1.RemoveRequest.by:type_name -> abt2.v1.By
-	1,  // 11: abt2.v1.PlanRequest.by:type_name -> abt2.v1.By
-	36, // 12: abt2.v1.PlanResponse.lines:type_name -> abt2.v1.PlanLine
-	1,  // 13: abt2.v1.RunRequest.by:type_name -> abt2.v1.By
-	31, // 14: abt2.v1.RunRequest.scale:type_name -> abt2.v1.RunRequest.ScaleEntry
-	37, // 15: abt2.v1.RunRequest.ack_timeout:type_name -> google.protobuf.Duration
-	37, // 16: abt2.v1.RunRequest.settle_timeout:type_name -> google.protobuf.Duration
-	37, // 17: abt2.v1.RunRequest.drain_timeout:type_name -> google.protobuf.Duration
-	18, // 18: abt2.v1.RunResponse.progress:type_name -> abt2.v1.Progress
-	19, // 19: abt2.v1.RunResponse.outcome:type_name -> abt2.v1.Outcome
-	37, // 20: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
-	37, // 21: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
-	20, // 22: abt2.v1.Outcome.failed:type_name -> abt2.v1.Failure
-	38, // 23: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
-	39, // 24: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
-	40, // 25: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
-	41, // 26: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
-	2,  // 27: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
-	4,  // 28: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
-	6,  // 29: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
-	10, // 30: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
-	12, // 31: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
-	14, // 32: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
-	16, // 33: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
-	21, // 34: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
-	23, // 35: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
-	25, // 36: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
-	27, // 37: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
-	29, // 38: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
-	3,  // 39: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
-	5,  // 40: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
-	8,  // 41: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
-	11, // 42: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
-	13, // 43: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
-	15, // 44: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
-	17, // 45: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
-	22, // 46: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
-	24, // 47: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
-	26, // 48: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
-	28, // 49: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
-	30, // 50: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
-	39, // [39:51] is the sub-list for method output_type
-	27, // [27:39] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	1,  // 10: abt2.v1.ForgetRequest.by:type_name -> abt2.v1.By
+	1,  // 11: abt2.v1.RemoveRequest.by:type_name -> abt2.v1.By
+	1,  // 12: abt2.v1.PlanRequest.by:type_name -> abt2.v1.By
+	38, // 13: abt2.v1.PlanResponse.lines:type_name -> abt2.v1.PlanLine
+	1,  // 14: abt2.v1.RunRequest.by:type_name -> abt2.v1.By
+	33, // 15: abt2.v1.RunRequest.scale:type_name -> abt2.v1.RunRequest.ScaleEntry
+	39, // 16: abt2.v1.RunRequest.ack_timeout:type_name -> google.protobuf.Duration
+	39, // 17: abt2.v1.RunRequest.settle_timeout:type_name -> google.protobuf.Duration
+	39, // 18: abt2.v1.RunRequest.drain_timeout:type_name -> google.protobuf.Duration
+	20, // 19: abt2.v1.RunResponse.progress:type_name -> abt2.v1.Progress
+	21, // 20: abt2.v1.RunResponse.outcome:type_name -> abt2.v1.Outcome
+	39, // 21: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
+	39, // 22: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
+	22, // 23: abt2.v1.Outcome.failed:type_name -> abt2.v1.Failure
+	40, // 24: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
+	41, // 25: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
+	42, // 26: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
+	43, // 27: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
+	2,  // 28: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
+	4,  // 29: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
+	6,  // 30: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
+	10, // 31: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
+	14, // 32: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
+	16, // 33: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
+	18, // 34: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
+	23, // 35: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
+	25, // 36: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
+	27, // 37: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
+	29, // 38: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
+	12, // 39: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
+	31, // 40: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
+	3,  // 41: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
+	5,  // 42: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
+	8,  // 43: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
+	11, // 44: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
+	15, // 45: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
+	17, // 46: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
+	19, // 47: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
+	24, // 48: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
+	26, // 49: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
+	28, // 50: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
+	30, // 51: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
+	13, // 52: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
+	32, // 53: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
+	41, // [41:54] is the sub-list for method output_type
+	28, // [28:41] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_abt2_v1_operator_proto_init() }
@@ -2292,7 +2420,7 @@ func file_abt2_v1_operator_proto_init() {
 	}
 	file_abt2_v1_release_proto_init()
 	file_abt2_v1_status_proto_init()
-	file_abt2_v1_operator_proto_msgTypes[17].OneofWrappers = []any{
+	file_abt2_v1_operator_proto_msgTypes[19].OneofWrappers = []any{
 		(*RunResponse_Progress)(nil),
 		(*RunResponse_Outcome)(nil),
 	}
@@ -2302,7 +2430,7 @@ func file_abt2_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_abt2_v1_operator_proto_rawDesc), len(file_abt2_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -511,7 +511,9 @@ type RouterStatus struct {
 	// Requests that saw another release than they were stamped with.
 	Mixed uint64 `protobuf:"varint,6,opt,name=mixed,proto3" json:"mixed,omitempty"`
 	// Calls that lost their request's stamp.
-	Restamped     uint64 `protobuf:"varint,7,opt,name=restamped,proto3" json:"restamped,omitempty"`
+	Restamped uint64 `protobuf:"varint,7,opt,name=restamped,proto3" json:"restamped,omitempty"`
+	// Gives environments to requests that have none.
+	Stamper       bool `protobuf:"varint,8,opt,name=stamper,proto3" json:"stamper,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -593,6 +595,13 @@ func (x *RouterStatus) GetRestamped() uint64 {
 		return x.Restamped
 	}
 	return 0
+}
+
+func (x *RouterStatus) GetStamper() bool {
+	if x != nil {
+		return x.Stamper
+	}
+	return false
 }
 
 // Mark identifies a table of routes. Revisions are ordered within an epoch only.
@@ -861,7 +870,7 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\x06module\x18\x01 \x01(\tR\x06module\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\tR\aversion\"\xc7\x01\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\"\xe1\x01\n" +
 	"\fRouterStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n" +
@@ -869,7 +878,8 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\tconnected\x18\x04 \x01(\bR\tconnected\x12'\n" +
 	"\aapplied\x18\x05 \x01(\v2\r.abt2.v1.MarkR\aapplied\x12\x14\n" +
 	"\x05mixed\x18\x06 \x01(\x04R\x05mixed\x12\x1c\n" +
-	"\trestamped\x18\a \x01(\x04R\trestamped\"8\n" +
+	"\trestamped\x18\a \x01(\x04R\trestamped\x12\x18\n" +
+	"\astamper\x18\b \x01(\bR\astamper\"8\n" +
 	"\x04Mark\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\"\xbe\x01\n" +

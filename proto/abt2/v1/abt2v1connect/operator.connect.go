@@ -84,6 +84,8 @@ const (
 	// OperatorServiceEnvironmentProcedure is the fully-qualified name of the OperatorService's
 	// Environment RPC.
 	OperatorServiceEnvironmentProcedure = "/abt2.v1.OperatorService/Environment"
+	// OperatorServiceForgetProcedure is the fully-qualified name of the OperatorService's Forget RPC.
+	OperatorServiceForgetProcedure = "/abt2.v1.OperatorService/Forget"
 	// OperatorServiceLogsProcedure is the fully-qualified name of the OperatorService's Logs RPC.
 	OperatorServiceLogsProcedure = "/abt2.v1.OperatorService/Logs"
 )
@@ -114,6 +116,8 @@ type OperatorServiceClient interface {
 	History(context.Context, *connect.Request[v1.HistoryRequest]) (*connect.Response[v1.HistoryResponse], error)
 	// Environment returns one environment, retired ones included.
 	Environment(context.Context, *connect.Request[v1.EnvironmentRequest]) (*connect.Response[v1.EnvironmentResponse], error)
+	// Forget removes the record of a router that will not come back.
+	Forget(context.Context, *connect.Request[v1.ForgetRequest]) (*connect.Response[v1.ForgetResponse], error)
 	// Logs streams what a module's instances printed.
 	Logs(context.Context, *connect.Request[v1.LogsRequest]) (*connect.ServerStreamForClient[v1.LogsResponse], error)
 }
@@ -201,6 +205,12 @@ func NewOperatorServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		forget: connect.NewClient[v1.ForgetRequest, v1.ForgetResponse](
+			httpClient,
+			baseURL+OperatorServiceForgetProcedure,
+			connect.WithSchema(operatorServiceMethods.ByName("Forget")),
+			connect.WithClientOptions(opts...),
+		),
 		logs: connect.NewClient[v1.LogsRequest, v1.LogsResponse](
 			httpClient,
 			baseURL+OperatorServiceLogsProcedure,
@@ -223,6 +233,7 @@ type operatorServiceClient struct {
 	validate    *connect.Client[v1.ValidateRequest, v1.ValidateResponse]
 	history     *connect.Client[v1.HistoryRequest, v1.HistoryResponse]
 	environment *connect.Client[v1.EnvironmentRequest, v1.EnvironmentResponse]
+	forget      *connect.Client[v1.ForgetRequest, v1.ForgetResponse]
 	logs        *connect.Client[v1.LogsRequest, v1.LogsResponse]
 }
 
@@ -281,6 +292,11 @@ func (c *operatorServiceClient) Environment(ctx context.Context, req *connect.Re
 	return c.environment.CallUnary(ctx, req)
 }
 
+// Forget calls abt2.v1.OperatorService.Forget.
+func (c *operatorServiceClient) Forget(ctx context.Context, req *connect.Request[v1.ForgetRequest]) (*connect.Response[v1.ForgetResponse], error) {
+	return c.forget.CallUnary(ctx, req)
+}
+
 // Logs calls abt2.v1.OperatorService.Logs.
 func (c *operatorServiceClient) Logs(ctx context.Context, req *connect.Request[v1.LogsRequest]) (*connect.ServerStreamForClient[v1.LogsResponse], error) {
 	return c.logs.CallServerStream(ctx, req)
@@ -312,6 +328,8 @@ type OperatorServiceHandler interface {
 	History(context.Context, *connect.Request[v1.HistoryRequest]) (*connect.Response[v1.HistoryResponse], error)
 	// Environment returns one environment, retired ones included.
 	Environment(context.Context, *connect.Request[v1.EnvironmentRequest]) (*connect.Response[v1.EnvironmentResponse], error)
+	// Forget removes the record of a router that will not come back.
+	Forget(context.Context, *connect.Request[v1.ForgetRequest]) (*connect.Response[v1.ForgetResponse], error)
 	// Logs streams what a module's instances printed.
 	Logs(context.Context, *connect.Request[v1.LogsRequest], *connect.ServerStream[v1.LogsResponse]) error
 }
@@ -395,6 +413,12 @@ func NewOperatorServiceHandler(svc OperatorServiceHandler, opts ...connect.Handl
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	operatorServiceForgetHandler := connect.NewUnaryHandler(
+		OperatorServiceForgetProcedure,
+		svc.Forget,
+		connect.WithSchema(operatorServiceMethods.ByName("Forget")),
+		connect.WithHandlerOptions(opts...),
+	)
 	operatorServiceLogsHandler := connect.NewServerStreamHandler(
 		OperatorServiceLogsProcedure,
 		svc.Logs,
@@ -425,6 +449,8 @@ func NewOperatorServiceHandler(svc OperatorServiceHandler, opts ...connect.Handl
 			operatorServiceHistoryHandler.ServeHTTP(w, r)
 		case OperatorServiceEnvironmentProcedure:
 			operatorServiceEnvironmentHandler.ServeHTTP(w, r)
+		case OperatorServiceForgetProcedure:
+			operatorServiceForgetHandler.ServeHTTP(w, r)
 		case OperatorServiceLogsProcedure:
 			operatorServiceLogsHandler.ServeHTTP(w, r)
 		default:
@@ -478,6 +504,10 @@ func (UnimplementedOperatorServiceHandler) History(context.Context, *connect.Req
 
 func (UnimplementedOperatorServiceHandler) Environment(context.Context, *connect.Request[v1.EnvironmentRequest]) (*connect.Response[v1.EnvironmentResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.Environment is not implemented"))
+}
+
+func (UnimplementedOperatorServiceHandler) Forget(context.Context, *connect.Request[v1.ForgetRequest]) (*connect.Response[v1.ForgetResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.Forget is not implemented"))
 }
 
 func (UnimplementedOperatorServiceHandler) Logs(context.Context, *connect.Request[v1.LogsRequest], *connect.ServerStream[v1.LogsResponse]) error {
