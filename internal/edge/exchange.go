@@ -188,13 +188,32 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 			}
 		}
 	} else {
-		p.SetXForwarded()
+		setForwarded(h, p.In)
 	}
 	if out.Body == nil {
 		out.Trailer = nil
 		return
 	}
 	x.body = newReplayBody(out.Body, out.ContentLength, forwardTrailers(p.In, out))
+}
+
+var forwardedHTTP, forwardedHTTPS = []string{"http"}, []string{"https"}
+
+// setForwarded is httputil.ProxyRequest.SetXForwarded with fewer allocations.
+// What a client said about itself has been removed by the proxy.
+func setForwarded(h http.Header, in *http.Request) {
+	values := make([]string, 2)
+	values[0] = in.RemoteAddr
+	if host, _, err := net.SplitHostPort(in.RemoteAddr); err == nil {
+		values[0] = host
+	}
+	values[1] = in.Host
+	h["X-Forwarded-For"], h["X-Forwarded-Host"] = values[:1:1], values[1:]
+	if in.TLS != nil {
+		h["X-Forwarded-Proto"] = forwardedHTTPS
+	} else {
+		h["X-Forwarded-Proto"] = forwardedHTTP
+	}
 }
 
 // forwardingHeaders pass an unversioned name untouched: it is no proxy to its

@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/http"
 	"testing"
-	"time"
 
 	"abt2.dev/lane/feedpb"
 )
@@ -132,15 +131,7 @@ func TestNameInUse(t *testing.T) {
 	taken.Close()
 	done := make(chan struct{})
 	go func() { defer close(done); e.names.retry(e.base) }()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for len(e.served().GetTable().GetNames()) == 0 {
-		select {
-		case <-tick.C:
-		case <-t.Context().Done():
-			t.Fatal("the address was never taken")
-		}
-	}
+	until(t, func() bool { return len(e.served().GetTable().GetNames()) == 1 })
 	if res, _ := send(t, "GET", "http://"+address, nil, ""); res.Header.Get("Env") != "1" {
 		t.Errorf("environment %q, want 1", res.Header.Get("Env"))
 	}

@@ -50,7 +50,10 @@ type server struct {
 // those it has for at most DrainTimeout, and returns nil. An error means that
 // it could not start or had to end. Without a server, and across its own
 // restarts, it serves the last routes it was given.
-func Run(ctx context.Context, cfg Config) (err error) {
+func Run(ctx context.Context, cfg Config) error { return run(ctx, cfg, nil) }
+
+// run is Run, with routes to begin with where there are none in the folder yet.
+func run(ctx context.Context, cfg Config, first *feedpb.EdgeRoutes) error {
 	if err := cfg.check(); err != nil {
 		return err
 	}
@@ -76,8 +79,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer s.transports.close()
-	err = s.serve(ctx, abandon)
-	if err != nil {
+	if first != nil {
+		if err := s.apply(first); err != nil {
+			return abt2.Wrap(abt2.CodeInvalid, err, "first routes")
+		}
+	}
+	if err := s.serve(ctx, abandon); err != nil {
 		s.log.Error("edge ended", "error", err)
 		return err
 	}

@@ -45,11 +45,22 @@ func edgeMain(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	go endWithTests(os.Getppid())
 	if err := edge.Run(ctx, cfg); err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")
 		return 1
 	}
 	return 0
+}
+
+// endWithTests ends this process when the tests' has ended, killed by a timeout
+// for instance: an edge outlives whoever started it, and would stay for ever.
+func endWithTests(parent int) {
+	for range time.Tick(time.Second) {
+		if os.Getppid() != parent {
+			os.Exit(1)
+		}
+	}
 }
 
 const edgeID = "edge-1"

@@ -42,6 +42,7 @@ func Edge(t *testing.T, factory func(t *testing.T) EdgeFixture) {
 		{"ServesUnknownTokensOnline", edgeServesUnknownTokensOnline},
 		{"RefusesUnknownTokensWithoutServer", edgeRefusesUnknownTokensWithoutServer},
 		{"Stamps", edgeStamps},
+		{"AloneSaysWhatWasServed", edgeSaysItself},
 		{"KeepsForeignCookiesAndBaggage", edgeKeepsForeign},
 		{"StripsForgedStamps", edgeStripsForged},
 		{"StripsForgedTrailers", edgeStripsTrailers},

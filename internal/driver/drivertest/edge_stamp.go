@@ -33,6 +33,14 @@ func edgeStamps(t *testing.T, g *gateway) {
 	}
 }
 
+func edgeSaysItself(t *testing.T, g *gateway) {
+	g.apply(t, nil, nil)
+	res := g.get(t, "/?header=Abt2-Served:9+forged&header=Cache-Control:public", nil)
+	if served, cache := res.header.Values("Abt2-Served"), res.header.Get("Cache-Control"); len(served) != 0 || cache != "public" {
+		t.Errorf("a module's answer without a token: Abt2-Served %q, Cache-Control %q; want none, public", served, cache)
+	}
+}
+
 func edgeKeepsForeign(t *testing.T, g *gateway) {
 	g.apply(t, nil, nil)
 	for _, c := range []struct{ sent, want string }{
