@@ -167,6 +167,10 @@ func (a *app) putAnswers(r abt2.PutRequest, answers []abt2.PutAnswer) {
 			a.out.line("%s → %s  %s", from, a.out.paint(loud, x.Version.String()), digest(x.Digest).shown())
 		}
 		for _, c := range x.Changes {
+			if x.From.IsZero() {
+				a.out.line("  %s: %s", c.Field, quoteEmpty(c.To))
+				continue
+			}
 			a.out.line("  %s: %s → %s", c.Field, quoteEmpty(c.From), quoteEmpty(c.To))
 		}
 	}

@@ -87,7 +87,7 @@ type Engine struct {
 	changed signal        // something that a verb may be waiting for is different
 	ready   chan struct{} // closed once instances have been found and a table is out
 
-	observing sync.Mutex
+	observing lock
 
 	mu        sync.Mutex
 	instances []abt2.Instance           // what the platform last answered
@@ -96,10 +96,10 @@ type Engine struct {
 	starting  map[abt2.VersionID]bool   // versions that a ship is bringing up
 
 	keeping sync.RWMutex  // held while artifacts are removed, shared while a put names some
-	placing sync.Mutex    // one change of what should run at a time
+	placing lock          // one change of what should run at a time
 	poke    chan struct{} // one slot: the keeper may find something to do
 
-	publishing sync.Mutex // one publication at a time, so that marks and contents agree
+	publishing lock // one publication at a time, so that marks and contents agree
 	published  abt2.EdgeRoutes
 	round      string // part of a mark's content; another one makes a new mark
 	syncers    []*syncer
@@ -116,6 +116,7 @@ func New(c Config) *Engine {
 		Config: c, ready: make(chan struct{}),
 		cordoned: map[abt2.InstanceID]bool{}, runs: map[abt2.ProductName]*run{},
 		starting: map[abt2.VersionID]bool{}, poke: make(chan struct{}, 1),
+		observing: newLock(), placing: newLock(), publishing: newLock(),
 	}
 	for _, t := range c.Edges {
 		e.syncers = append(e.syncers, &syncer{target: t, log: c.Log, changed: &e.changed, wake: make(chan struct{}, 1)})
@@ -195,7 +196,9 @@ const edgeGrace = 10 * time.Second
 // observe asks the platform what runs.
 // A router whose instance is known to have ended is forgotten.
 func (e *Engine) observe(ctx context.Context) error {
-	e.observing.Lock() // else an older answer could replace a newer one
+	if err := e.observing.take(ctx); err != nil { // else an older answer could replace a newer one
+		return err
+	}
 	defer e.observing.Unlock()
 	list, err := e.Platform.Instances(ctx)
 	if err != nil {

@@ -72,7 +72,9 @@ func (e *Engine) wanted(s *abt2.State) map[abt2.VersionID]int {
 // startMissing makes everything run that should. Jobs that should not run end
 // first: at no time do the old and the new one act together.
 func (e *Engine) startMissing(ctx context.Context, r *run, jobsOnly bool) error {
-	e.placing.Lock()
+	if err := e.placing.take(ctx); err != nil {
+		return err
+	}
 	defer e.placing.Unlock()
 	s, err := e.Store.State(ctx)
 	if err != nil {
@@ -108,7 +110,9 @@ func (e *Engine) startMissing(ctx context.Context, r *run, jobsOnly bool) error 
 // stopUnused ends versions of ours that nothing names any more. The caller has
 // seen that no router knows them. Versions that abt2 does not know stay, unless prune.
 func (e *Engine) stopUnused(ctx context.Context, r *run, prune bool) error {
-	e.placing.Lock()
+	if err := e.placing.take(ctx); err != nil {
+		return err
+	}
 	defer e.placing.Unlock()
 	s, err := e.Store.State(ctx)
 	if err != nil {
