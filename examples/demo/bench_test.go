@@ -104,7 +104,7 @@ func BenchmarkCommit(b *testing.B) {
 	if err := json.Unmarshal(ask("status", "--json"), &status); err != nil {
 		b.Fatal(err)
 	}
-	edge := "http://" + status.Edges[0]
+	edge := status.Edges[0]
 	plan := load.Plan{
 		Rate: benchRate, Workers: 128, Timeout: 10 * time.Second,
 		Client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}},

@@ -21,7 +21,7 @@ type play struct {
 	out *show
 
 	spring, summer string // release.yaml
-	edge           string // host:port
+	edge           string // base of its URLs
 }
 
 const op = "--op=mei"
@@ -169,13 +169,13 @@ func (p *play) plan(s *abt2.Status) (plan load.Plan, between int, err error) {
 	if order == "" {
 		return plan, 0, errors.New("status names no unversioned address of order")
 	}
-	page := load.Target{Name: "page", URL: "http://" + p.edge + "/json"}
+	page := load.Target{Name: "page", URL: p.edge + "/json"}
 	plan = load.Plan{
 		Rate: 600, Workers: 64, Timeout: 10 * time.Second,
 		Client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 		Targets: []load.Target{
 			page,
-			{Name: "api", URL: "http://" + p.edge + "/api/products"},
+			{Name: "api", URL: p.edge + "/api/products"},
 			page,
 			{Name: "unversioned order", URL: "http://" + order + "/products"},
 		},

@@ -119,9 +119,9 @@ func (s *show) measured(rate int, r *load.Result, switches []time.Duration) {
 // goOn says what somebody can do with a server that was left running.
 func (s *show) goOn(st *stage.Stage, edge, link string) {
 	s.title("It is yours now")
-	s.say(`  the shop       http://%s/
+	s.say(`  the shop       %s/
   the preview    %s
-  where am I?    http://%s/.abt2/
+  where am I?    %s/.abt2/
 
 In a terminal:
   export PATH=%s:$PATH %s ABT2_OP=mei

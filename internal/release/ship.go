@@ -113,7 +113,7 @@ func (e *Engine) bringUp(ctx context.Context, r *run, s *abt2.State, v abt2.Vers
 		n := min(healthy(e.running(false), v), scale)
 		if n != last {
 			last = n
-			r.tell(abt2.Progress{Module: v.Module, Step: "wait", Text: fmt.Sprintf("waiting for %s to be healthy", v), Done: n, Total: scale})
+			r.tell(abt2.Progress{Module: v.Module, Step: "wait", Text: fmt.Sprintf("%s: %d of %d healthy", v, n, scale), Done: n, Total: scale})
 		}
 		return n == scale
 	})

@@ -22,7 +22,7 @@ type Page struct {
 
 // Page asks an edge for the shop's page, with a cookie or without.
 func (s *Stage) Page(ctx context.Context, edge, cookie string) (*Page, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+edge+"/json", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, edge+"/json", nil)
 	if err != nil {
 		return nil, err
 	}
