@@ -165,6 +165,9 @@ func (e *Engine) perform(ctx context.Context, r *run) (abt2.Outcome, error) {
 	q := r.request
 	var done *abt2.Outcome
 	s, err := e.Store.Update(ctx, func(s *abt2.State) error {
+		// This run is the product's only one, so an intent in the store is of a
+		// verb that has ended without an answer from the store.
+		s.End(q.Product)
 		if done = e.alreadyDone(s, r); done != nil {
 			return nil
 		}
