@@ -286,7 +286,7 @@ func (w *world) status(ctx context.Context, out io.Writer) error {
 			continue
 		}
 		fmt.Fprintf(out, "%s %d:", e.Role, e.ID)
-		for _, m := range []abt2.ModuleName{"web", "order", "stock", "report"} {
+		for _, m := range []abt2.ModuleName{"web", "order", "stock", "report", "sweep"} {
 			if v, ok := e.Modules[m]; ok {
 				fmt.Fprintf(out, " %s", v)
 			}
