@@ -22,6 +22,9 @@ type State struct {
 	LastSession     SessionID     `json:"last_session"`
 	// Releases are the environments that have been online, the newest last.
 	Releases []EnvironmentID `json:"releases"`
+	// Routers are the processes that route, connected or not, by id: what a
+	// server that starts has to wait for before a switch.
+	Routers []Router `json:"routers,omitempty"`
 	// Events are those that the methods have produced and the store has not yet
 	// taken, in order, without Seq.
 	Events []Event `json:"-"`
@@ -63,7 +66,7 @@ func (s *State) Clone() *State {
 		return &x
 	})
 	c.Versions, c.Environments = maps.Clone(s.Versions), maps.Clone(s.Environments)
-	c.Releases, c.Events = slices.Clone(s.Releases), slices.Clone(s.Events)
+	c.Releases, c.Routers, c.Events = slices.Clone(s.Releases), slices.Clone(s.Routers), slices.Clone(s.Events)
 	return &c
 }
 

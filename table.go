@@ -69,6 +69,16 @@ type Name struct {
 	Address string      `json:"address"` // host:port, stable for the life of the module
 }
 
+// Router is a process that resolves (environment, module) to instances, as it
+// is remembered: a durable record until it says goodbye, its instance is known
+// to have ended, or an operator forgets it.
+type Router struct {
+	ID      string    `json:"id"`
+	Role    string    `json:"role"`
+	Version VersionID `json:"version,omitzero"`
+	Stamper bool      `json:"stamper,omitempty"` // has given environments to requests that had none
+}
+
 // Token selects an environment other than online: 128 random bits, base64url
 // without padding. It is a secret; only operators and verifiers see it whole.
 type Token string

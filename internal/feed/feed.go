@@ -121,6 +121,25 @@ func (f *Feed) wait(ctx context.Context, done func() bool) error {
 	}
 }
 
+// Restore makes routers known that joined an earlier server, as not connected.
+// Those that are known already stay as they are.
+func (f *Feed) Restore(routers []abt2.Router) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range routers {
+		if f.routers[r.ID] != nil {
+			continue
+		}
+		known := &router{}
+		known.status.ID, known.status.Role, known.status.Version, known.status.Stamper = r.ID, r.Role, r.Version, r.Stamper
+		if r.Role == roleName(feedpb.Role_ROLE_PROCESS) {
+			known.status.Instance = abt2.InstanceID(r.ID)
+		}
+		f.routers[r.ID] = known
+	}
+	f.notify()
+}
+
 // Forget removes a router that will not come back: its instance has ended, or
 // an operator says so. One that is connected is disconnected, and known again
 // as soon as it rejoins.

@@ -213,9 +213,9 @@ func TestPublishReachesRoutersBeforeAndAfter(t *testing.T) {
 	want := feed.RouterStatus{
 		RouterStatus: abt2.RouterStatus{
 			ID: "order-1", Role: "process", Version: abt2.VersionID{Module: "order", Number: 3},
-			Connected: true, Applied: table(8).Mark, Mixed: 3, Restamped: 3,
+			Connected: true, Applied: table(8).Mark, Stamper: true, Mixed: 3, Restamped: 3,
 		},
-		Instance: "order-1", Stamper: true, Carried: map[abt2.EnvironmentID]feed.Carried{},
+		Instance: "order-1", Carried: map[abt2.EnvironmentID]feed.Carried{},
 		MixedPairs: map[string]uint64{"order@4 order@3": 2, "none order@3": 1},
 	}
 	s.until(t, "order-1", func(r feed.RouterStatus, _ bool) bool { return r.Stamper })

@@ -13,7 +13,6 @@ import (
 type RouterStatus struct {
 	abt2.RouterStatus
 	Instance   abt2.InstanceID                // of a process
-	Stamper    bool                           // an edge, or a router that has stamped requests
 	Refused    string                         // why it refused what was sent last; empty: it did not
 	Carried    map[abt2.EnvironmentID]Carried // as last reported; of one that is not connected it may be long ago
 	MixedPairs map[string]uint64              // RouterStatus.Mixed by "wanted own"

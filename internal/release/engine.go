@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,6 +49,8 @@ type Routers interface {
 	// call began, that it is at work on no request of the environment. When ctx
 	// ends first the error names who still is.
 	WaitDrained(ctx context.Context, env abt2.EnvironmentID) error
+	// Restore makes routers known, as not connected, that an earlier server knew.
+	Restore(routers []abt2.Router)
 	// Forget removes a router that will not come back.
 	Forget(id string)
 	// Changed returns a channel that is closed when Statuses may next answer differently.
@@ -95,9 +98,10 @@ type Engine struct {
 	runs      map[abt2.ProductName]*run // verbs at work, by product
 	starting  map[abt2.VersionID]bool   // versions that a ship is bringing up
 
-	keeping sync.RWMutex  // held while artifacts are removed, shared while a put names some
-	placing lock          // one change of what should run at a time
-	poke    chan struct{} // one slot: the keeper may find something to do
+	keeping    sync.RWMutex  // held while artifacts are removed, shared while a put names some
+	remembered []abt2.Router // as stored last; of followRouters alone
+	placing    lock          // one change of what should run at a time
+	poke       chan struct{} // one slot: the keeper may find something to do
 
 	publishing lock // one publication at a time, so that marks and contents agree
 	published  abt2.EdgeRoutes
@@ -152,28 +156,55 @@ func (e *Engine) Serve(ctx context.Context) error {
 		return err
 	}
 	close(e.ready)
-	group.Go(func() { e.forwardRouters(ctx) })
+	group.Go(func() { e.followRouters(ctx) })
 	group.Go(func() { e.keep(ctx) })
+	return e.watch(ctx, moved)
+}
+
+// A platform tells when to look at it again; beside that it is looked at after
+// lookAgain, should that word or its answer have been lost, and soon after a failure.
+const (
+	lookAgain = time.Minute
+	lookSoon  = time.Second
+)
+
+// watch keeps the table at what the platform runs until ctx ends, and returns
+// the context's cause.
+func (e *Engine) watch(ctx context.Context, moved <-chan struct{}) error {
+	next := time.NewTimer(lookAgain)
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-moved:
-			if err := e.observe(ctx); err != nil && ctx.Err() == nil {
-				e.Log.Warn("instances cannot be read", "error", err)
-			} else if _, err := e.publish(ctx); err != nil && ctx.Err() == nil {
-				e.Log.Error("table cannot be published", "error", err)
-			}
+		case <-next.C:
 		}
+		pause := lookAgain
+		err := e.observe(ctx)
+		if err == nil {
+			_, err = e.publish(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			e.Log.Warn("what runs could not be found and told; looking again soon", "error", err)
+			pause = lookSoon
+		}
+		next.Reset(pause)
 	}
 }
 
 // begin brings the engine from nothing to ready.
 func (e *Engine) begin(ctx context.Context) error {
+	if err := e.restoreRouters(ctx); err != nil {
+		return err
+	}
 	if err := e.observe(ctx); err != nil {
 		return err
 	}
 	if err := e.resume(ctx); err != nil {
+		return err
+	}
+	if err := e.recall(ctx); err != nil {
 		return err
 	}
 	mark, err := e.publish(ctx)
@@ -186,6 +217,36 @@ func (e *Engine) begin(ctx context.Context) error {
 	if e.await(wait, func() bool { missing = e.unconfirmedEdges(mark); return len(missing) == 0 }) != nil && ctx.Err() == nil {
 		e.Log.Warn("an edge has not confirmed the table; the server goes on without it", "missing", missing)
 	}
+	return nil
+}
+
+// recall asks the edges what they have been serving, where there are instances
+// that cannot be asked: unreachable is not ended, so they keep their place.
+func (e *Engine) recall(ctx context.Context) error {
+	unknown := func(i abt2.Instance) bool { return i.State == abt2.InstanceUnreachable }
+	if !slices.ContainsFunc(e.running(false), unknown) {
+		return nil
+	}
+	s, err := e.Store.State(ctx)
+	if err != nil {
+		return err
+	}
+	var last abt2.Table
+	for _, t := range e.Edges {
+		read, cancel := context.WithTimeout(ctx, readLimit)
+		got, err := t.Edge.Read(read)
+		cancel()
+		if err != nil {
+			e.Log.Warn("an edge does not tell what it serves; instances that cannot be asked may be left out", "edge", t.ID, "error", err)
+		} else if m := got.Table.Mark; m.Epoch == s.Epoch && m.Revision > last.Mark.Revision {
+			last = got.Table
+		}
+	}
+	if err := e.publishing.take(ctx); err != nil {
+		return err
+	}
+	defer e.publishing.Unlock()
+	e.published.Table.Versions = last.Versions
 	return nil
 }
 
@@ -217,7 +278,7 @@ func (e *Engine) observe(ctx context.Context) error {
 	}
 	e.mu.Unlock()
 	for _, r := range e.Routers.Statuses() {
-		if r.Role == "process" && !r.Connected && !present[abt2.InstanceID(r.ID)] {
+		if r.Role == roleProcess && !r.Connected && !present[abt2.InstanceID(r.ID)] {
 			e.Routers.Forget(r.ID) // its instance has ended
 		}
 	}
@@ -236,19 +297,6 @@ func (e *Engine) running(cordoned bool) []abt2.Instance {
 		}
 	}
 	return out
-}
-
-// forwardRouters lets waiting verbs look again whenever a router reports.
-func (e *Engine) forwardRouters(ctx context.Context) {
-	for {
-		changed := e.Routers.Changed()
-		e.changed.fire()
-		select {
-		case <-ctx.Done():
-			return
-		case <-changed:
-		}
-	}
 }
 
 // await returns nil once cond holds, or the context's cause. cond is asked

@@ -78,6 +78,11 @@ func (e *Engine) keepOnce(ctx context.Context, quiet *run, first bool) (left boo
 			busy = true // its own end will poke
 			continue
 		}
+		if p.Intent != nil {
+			if err := e.dropIntent(ctx, name); err != nil {
+				return true, err
+			}
+		}
 		if p.Unsettled {
 			limit, cancel := context.WithTimeout(ctx, 30*time.Second)
 			err := e.settle(limit, quiet, name)
@@ -96,6 +101,18 @@ func (e *Engine) keepOnce(ctx context.Context, quiet *run, first bool) (left boo
 		e.Log.Warn("retiring takes long", "detail", w)
 	}
 	return len(warnings) > 0, err
+}
+
+// dropIntent takes away the intent of a verb that has ended without the store's
+// answer: it would refuse every other verb.
+func (e *Engine) dropIntent(ctx context.Context, name abt2.ProductName) error {
+	_, err := e.Store.Update(ctx, func(s *abt2.State) error {
+		if !e.atWork(name) { // asked after s was read: a verb that begins later runs into this transaction
+			s.End(name)
+		}
+		return nil
+	})
+	return err
 }
 
 func (e *Engine) atWork(name abt2.ProductName) bool {

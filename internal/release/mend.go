@@ -1,8 +1,10 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -151,11 +153,17 @@ func (e *Engine) cordon(want map[abt2.VersionID]int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	count := map[abt2.VersionID]int{}
-	for _, i := range e.instances { // sorted by id, the oldest first
+	for _, i := range slices.SortedFunc(slices.Values(e.instances), compareAge) {
 		if n, asked := want[i.Version]; asked {
 			if count[i.Version]++; count[i.Version] > n {
 				e.cordoned[i.ID] = true
 			}
 		}
 	}
+}
+
+// compareAge orders instances of one version, the oldest first: platforms count
+// them, so of two ids the longer is the younger (order-1-10 after order-1-9).
+func compareAge(a, b abt2.Instance) int {
+	return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
 }

@@ -88,9 +88,6 @@ func (e *Engine) laggards(m abt2.Mark, match func(abt2.RouterStatus) bool) []str
 	return out
 }
 
-// roleEdge is the role of routers that confirm as edges.
-const roleEdge = "edge"
-
 func anyRouter(abt2.RouterStatus) bool     { return true }
 func isStamper(r abt2.RouterStatus) bool   { return r.Stamper }
 func isConnected(r abt2.RouterStatus) bool { return r.Connected }

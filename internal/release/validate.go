@@ -134,7 +134,8 @@ func (e *Engine) routerDifferences(ctx context.Context) []abt2.Difference {
 	want := e.desired().Table.Mark
 	read, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	_ = e.await(read, func() bool { return len(e.laggards(want, isConnected)) == 0 })
+	// After a server's start processes need a moment to join again.
+	_ = e.await(read, func() bool { return len(e.laggards(want, anyRouter)) == 0 })
 	ended := e.endedProcesses()
 	for _, r := range e.Routers.Statuses() {
 		add := func(should, is, remedy string) {

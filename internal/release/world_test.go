@@ -171,6 +171,8 @@ func (r *routers) WaitDrained(ctx context.Context, env abt2.EnvironmentID) error
 	}
 }
 
+func (r *routers) Restore([]abt2.Router) {}
+
 func (r *routers) Forget(string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

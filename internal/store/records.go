@@ -21,6 +21,7 @@ const (
 	stateKey    = "/abt2/state/"
 	metaKey     = stateKey + "meta"
 	releasesKey = stateKey + "releases"
+	routersKey  = stateKey + "routers"
 	eventKey    = "/abt2/event/"
 	tableKey    = "/abt2/table/head"
 )
@@ -58,6 +59,7 @@ func changes(now *snapshot, next *abt2.State) (meta, []clientv3.Op, error) {
 	diff(&w, environmentKey, now.state.Environments, next.Environments)
 	diff(&w, sessionKey, now.state.Sessions, next.Sessions)
 	w.putIfChanged(releasesKey, now.state.Releases, next.Releases)
+	w.putIfChanged(routersKey, now.state.Routers, next.Routers)
 	m := meta{
 		Schema: schema, Epoch: next.Epoch, LastEnvironment: next.LastEnvironment,
 		LastSession: next.LastSession, LastEvent: now.meta.LastEvent, Txn: now.meta.Txn,
@@ -146,6 +148,8 @@ func decode(records []*mvccpb.KeyValue) (*snapshot, error) {
 		case "meta":
 		case "releases":
 			err = strict(kv.Value, &s.Releases)
+		case "routers":
+			err = strict(kv.Value, &s.Routers)
 		case "product":
 			err = add(kv.Value, s.Products, func(p *abt2.Product) abt2.ProductName { return p.Name })
 		case "module":

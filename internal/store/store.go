@@ -6,6 +6,7 @@
 //
 //	/abt2/state/meta              schema, epoch, counters: rewritten by every transaction, hence its guard
 //	/abt2/state/releases          environments that have been online
+//	/abt2/state/routers           processes that route, as one record
 //	/abt2/state/NOUN/ID           product, module, version, environment, session: one record each
 //	/abt2/event/SEQ               history, only ever appended to
 //	/abt2/table/head              digest of the table published last; its revision is the table's

@@ -11,7 +11,7 @@ import (
 )
 
 // Memory is a store that forgets everything with the process. It is used like
-// store.Store; a test that wants faults wraps it.
+// store.Store; a test that wants faults wraps it in Guarded.
 type Memory struct {
 	mu       sync.Mutex
 	revision uint64
