@@ -6,7 +6,9 @@ import (
 	"time"
 )
 
-// InstanceID names one running copy; it is never used again.
+// InstanceID names one running copy; it is never used again. Of two instances
+// of a version the one with the longer id is the younger, and of ids of the same
+// length the one that sorts later: order-3-10 is younger than order-3-9.
 type InstanceID string
 
 // InstanceState is what the platform knows of an instance.

@@ -36,8 +36,8 @@ type scopeKey struct{}
 // scope is what a context knows of its environment.
 type scope struct {
 	env     uint64
-	request carry.Request // of a request that Handler serves
-	// serving is true while Handler runs: then the request is already counted as
+	request carry.Request // of a request that Handler serves, or of detached work
+	// serving is true while Handler runs, or detached work does: then the request is already counted as
 	// carried, and the calls it makes need not be.
 	serving atomic.Bool
 }

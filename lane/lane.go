@@ -32,6 +32,7 @@ type Lane struct {
 	carried carry.Tracker
 	counts  counts
 	fetches fetches
+	online  online
 
 	ctx    context.Context // of the lane's goroutines, ended by Close
 	cancel context.CancelFunc
@@ -56,6 +57,7 @@ func Join(ctx context.Context, options ...Option) (*Lane, error) {
 	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if cfg.server == "" {
 		l.static = newStatic(cfg.static)
+		l.online.is = true
 		return l, nil
 	}
 	l.self = stamp.To{Version: cfg.version, Instance: cfg.instance}
@@ -162,5 +164,6 @@ func (l *Lane) apply(t *feedpb.Table) error {
 	if err := l.router.Apply(t); err != nil && !errors.Is(err, route.ErrOlder) {
 		return err
 	}
+	l.online.set(l.namedOnline)
 	return nil
 }

@@ -15,7 +15,9 @@ import (
 // publish derives what routers should know now and sends it to all of them, if
 // it differs from what was sent last. It returns the mark that confirms it.
 func (e *Engine) publish(ctx context.Context) (abt2.Mark, error) {
-	e.publishing.Lock()
+	if err := e.publishing.take(ctx); err != nil {
+		return abt2.Mark{}, err
+	}
 	defer e.publishing.Unlock()
 	return e.publishLocked(ctx)
 }
@@ -23,7 +25,9 @@ func (e *Engine) publish(ctx context.Context) (abt2.Mark, error) {
 // publishAnew publishes under a new mark even where nothing differs, so that
 // whoever confirms it proves to be there now.
 func (e *Engine) publishAnew(ctx context.Context) (abt2.Mark, error) {
-	e.publishing.Lock()
+	if err := e.publishing.take(ctx); err != nil {
+		return abt2.Mark{}, err
+	}
 	defer e.publishing.Unlock()
 	e.round = rand.Text()
 	return e.publishLocked(ctx)

@@ -73,7 +73,7 @@ func (e *Engine) wanted(s *abt2.State) map[abt2.VersionID]int {
 // first: at no time do the old and the new one act together.
 func (e *Engine) startMissing(ctx context.Context, r *run, jobsOnly bool) error {
 	if err := e.placing.take(ctx); err != nil {
-		return err
+		return abt2.Wrap(abt2.CodeUnavailable, err, "the platform is still at work on another change of what runs")
 	}
 	defer e.placing.Unlock()
 	s, err := e.Store.State(ctx)
@@ -111,7 +111,7 @@ func (e *Engine) startMissing(ctx context.Context, r *run, jobsOnly bool) error 
 // seen that no router knows them. Versions that abt2 does not know stay, unless prune.
 func (e *Engine) stopUnused(ctx context.Context, r *run, prune bool) error {
 	if err := e.placing.take(ctx); err != nil {
-		return err
+		return abt2.Wrap(abt2.CodeUnavailable, err, "the platform is still at work on another change of what runs")
 	}
 	defer e.placing.Unlock()
 	s, err := e.Store.State(ctx)

@@ -89,8 +89,12 @@ func (f *platform) Instances(ctx context.Context) (out []abt2.Instance, err erro
 	return out, err
 }
 
+// Watch goes wrong, if it does, before it has watched anything.
 func (f *platform) Watch(ctx context.Context, changed chan<- struct{}) error {
-	return f.plan.call(ctx, "Platform.Watch", func() error { return f.inner.Watch(ctx, changed) }, nil, nil)
+	if err := f.plan.Call(ctx, "Platform.Watch", func() error { return nil }); err != nil {
+		return err
+	}
+	return f.inner.Watch(ctx, changed)
 }
 
 // Edge wraps a gateway.

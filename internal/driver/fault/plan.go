@@ -37,14 +37,13 @@ const patience = time.Minute
 // go wrong. The zero Plan lets all pass. Its methods may be called from several
 // goroutines.
 type Plan struct {
-	mu     sync.Mutex
-	kind   Kind
-	at     int
-	stop   func()
-	calls  int
-	hit    string
-	ended  bool
-	counts map[string]int
+	mu    sync.Mutex
+	kind  Kind
+	at    int
+	stop  func()
+	calls int    // that can go wrong in this way, since Arm
+	hit   string // the call that did
+	ended bool   // the caller's process
 }
 
 // Arm makes the call number at, counted from now among those that can go wrong
@@ -53,7 +52,14 @@ func (p *Plan) Arm(kind Kind, at int, stop func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.kind, p.at, p.stop = kind, at, stop
-	p.calls, p.hit, p.ended, p.counts = 0, "", false, map[string]int{}
+	p.calls, p.hit, p.ended = 0, "", false
+}
+
+// Disarm lets all further calls pass; what Arm's have led to stays known.
+func (p *Plan) Disarm() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at = 0
 }
 
 // Hit names the call that went wrong; empty: none yet.
@@ -68,17 +74,6 @@ func (p *Plan) Ended() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.ended
-}
-
-// Counts returns how often each call has been made since Arm.
-func (p *Plan) Counts() map[string]int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	out := map[string]int{}
-	for name, n := range p.counts {
-		out[name] = n
-	}
-	return out
 }
 
 // Call makes a call that has its effect whole or not at all. Others than
@@ -128,7 +123,6 @@ func (p *Plan) next(name string, partial, stale bool) (Kind, func()) {
 	if p.at == 0 {
 		return "", nil
 	}
-	p.counts[name]++
 	if p.kind == Partial && !partial || p.kind == Stale && !stale {
 		return "", nil
 	}

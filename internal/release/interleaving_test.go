@@ -1,0 +1,194 @@
+package release_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"abt2.dev"
+)
+
+// inTrial runs fn in a world with a release online and the next one shipped,
+// and checks in the end that nothing is left and users have not noticed.
+func inTrial(t *testing.T, fn func(w *trial)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTrial(t)
+		second(abt2.VerbShip)(w)
+		w.quiet()
+		fn(w)
+		w.quiet()
+		w.check()
+	})
+}
+
+// runs reports whether anything of the version runs.
+func (w *trial) runs(module abt2.ModuleName, n uint64) bool {
+	w.t.Helper()
+	all, err := w.platform.Instances(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, i := range all {
+		if i.Version == (abt2.VersionID{Module: module, Number: n}) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *trial) product() *abt2.Product { return w.state().Products[abt2.DefaultProduct] }
+
+func TestAnEdgeCutOffDuringPrepareKeepsUsersWhereTheyAre(t *testing.T) {
+	inTrial(t, func(w *trial) {
+		before := w.product().Online
+		w.gateway.cutOff(true, 0)
+		_, err := w.engine.Run(context.Background(), verb(abt2.VerbCommit), nil)
+		if abt2.CodeOf(err) != abt2.CodeUnconfirmed || !strings.Contains(err.Error(), "edge-1") {
+			t.Errorf("commit: %v; want unconfirmed, naming the edge", err)
+		}
+		if p := w.product(); p.Online != before || p.Intent != nil {
+			t.Errorf("after it: %+v; want %d online as before and no intent", p, before)
+		}
+		w.gateway.cutOff(false, 0)
+		w.run(abt2.VerbCommit)
+	})
+}
+
+func TestAnEdgeCutOffDuringTheFlipFollowsWhenItIsBack(t *testing.T) {
+	inTrial(t, func(w *trial) {
+		target := w.state().Session(abt2.DefaultProduct).Preview
+		w.gateway.cutOff(true, 1) // the prepared table still reaches it
+		out, err := w.engine.Run(context.Background(), verb(abt2.VerbCommit), nil)
+		if err != nil || len(out.Unconfirmed) != 1 || out.Edges != 0 {
+			t.Errorf("commit: %+v, %v; want it done, with one edge unconfirmed", out, err)
+		}
+		if p := w.product(); p.Online != target {
+			t.Errorf("environment %d is online, want %d: the flip is the point of no return", p.Online, target)
+		}
+		w.gateway.cutOff(false, 0)
+	})
+}
+
+func TestAnEdgeCutOffDuringTheFlipCanBeRolledBack(t *testing.T) {
+	inTrial(t, func(w *trial) {
+		before := w.product().Online
+		w.gateway.cutOff(true, 1)
+		w.run(abt2.VerbCommit, abt2.VerbRollback)
+		if p := w.product(); p.Online != before {
+			t.Errorf("environment %d is online, want %d", p.Online, before)
+		}
+		w.gateway.cutOff(false, 0)
+	})
+}
+
+func TestAnEdgeCutOffDuringCleanKeepsWhatItSendsTo(t *testing.T) {
+	inTrial(t, func(w *trial) {
+		w.run(abt2.VerbCommit)
+		w.gateway.cutOff(true, 0)
+		out, err := w.engine.Run(context.Background(), verb(abt2.VerbClean), nil)
+		if err != nil || len(out.Warnings) == 0 {
+			t.Errorf("clean: %+v, %v; want it done, with a warning", out, err)
+		}
+		time.Sleep(time.Hour)
+		if !w.runs("web", 1) || !w.runs("order", 1) {
+			t.Error("an edge that nobody reaches may still send to the backup, and it has ended")
+		}
+		w.gateway.cutOff(false, 0)
+		w.quiet()
+		if w.runs("web", 1) || w.runs("order", 1) {
+			t.Error("the backup still runs although the edge is back")
+		}
+	})
+}
+
+func TestARestartedServerPublishesNothingBeforeInstancesAreFound(t *testing.T) {
+	inTrial(t, func(w *trial) {
+		w.end()
+		speak := w.watched.hush()
+		before := w.routers.applied()
+		w.start(nil)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		select {
+		case <-w.engine.Ready():
+			t.Error("ready, and the platform has not answered")
+		default:
+		}
+		if _, err := w.engine.Run(context.Background(), verb(abt2.VerbCommit), nil); abt2.CodeOf(err) != abt2.CodeUnavailable {
+			t.Errorf("commit: %v, want unavailable", err)
+		}
+		if got := w.routers.applied(); got != before {
+			t.Errorf("%v was published, and the platform has not answered; before: %v", got, before)
+		}
+		speak()
+	})
+}
+
+// An instance that cannot be asked right after a restart keeps its place as one
+// that cannot be asked later does: it is not known to have ended.
+func TestARestartedServerKeepsInstancesItCannotAsk(t *testing.T) {
+	inTrial(t, func(w *trial) {
+		all, err := w.platform.Instances(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.end()
+		for _, i := range all {
+			w.platform.SetUnreachable(i.ID, true)
+		}
+		w.start(nil)
+		w.quiet() // the gateway blames a table without instances
+		for _, i := range all {
+			w.platform.SetUnreachable(i.ID, false)
+		}
+	})
+}
+
+func TestAJobThatTakesAnHourToEnd(t *testing.T) {
+	inTrial(t, func(w *trial) {
+		w.watched.takesToEnd(time.Hour)
+		begun := time.Now()
+		out, err := w.engine.Run(context.Background(), verb(abt2.VerbCommit), nil)
+		if err != nil || len(out.Warnings) != 1 || !strings.Contains(out.Warnings[0], "not settled") {
+			t.Errorf("commit: %+v, %v; want it done, with a warning that it is not settled", out, err)
+		}
+		if took := time.Since(begun); took > 31*time.Second {
+			t.Errorf("commit took %s; it waits for the settle timeout of 30 s", took)
+		}
+		if !w.runs("report", 1) || w.runs("report", 2) {
+			t.Error("the new job runs beside the old one")
+		}
+		if _, err := w.engine.Run(context.Background(), verb(abt2.VerbClean), nil); abt2.CodeOf(err) != abt2.CodeRefused {
+			t.Errorf("clean: %v, want refused: not settled", err)
+		}
+		time.Sleep(time.Hour)
+		w.quiet() // the engine keeps at it
+		if w.runs("report", 1) || !w.runs("report", 2) || w.product().Unsettled {
+			t.Errorf("an hour later: %+v; want the new job alone, and settled", w.product())
+		}
+		w.watched.takesToEnd(0)
+		w.run(abt2.VerbClean)
+	})
+}
+
+func TestRollbackWhileAJobTakesAnHourToEnd(t *testing.T) {
+	inTrial(t, func(w *trial) {
+		before := w.product().Online
+		w.watched.takesToEnd(time.Hour)
+		w.run(abt2.VerbCommit)
+		begun := time.Now()
+		out, err := w.engine.Run(context.Background(), verb(abt2.VerbRollback), nil)
+		if err != nil || w.product().Online != before || out.Switched > time.Second {
+			t.Errorf("rollback: %+v, %v; want users back at once", out, err)
+		}
+		if took := time.Since(begun); took > 31*time.Second {
+			t.Errorf("rollback took %s; it waits for the settle timeout of 30 s", took)
+		}
+		w.quiet()
+		if !w.runs("report", 1) || w.runs("report", 2) {
+			t.Error("want the old job alone")
+		}
+	})
+}
