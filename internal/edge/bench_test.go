@@ -8,8 +8,10 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -43,7 +45,32 @@ func BenchmarkEdgeToken(b *testing.B) {
 // BenchmarkReverseProxy is the standard library's proxy with the edge's own
 // Transport, BufferPool and http.Server: the baseline.
 func BenchmarkReverseProxy(b *testing.B) {
+	benchProxy(b, benchPlain(b, newTestEdge(b, nil)), benchRequest)
+}
+
+// BenchmarkEdgeBesidePlain sends to the edge and to the baseline in turn, in
+// waves so short that both meet the same noise. Its ratio is that of requests a
+// second, edge to baseline, by the medians of all waves.
+func BenchmarkEdgeBesidePlain(b *testing.B) {
 	e := newTestEdge(b, nil)
+	e.mustApply(b, routesTo(1, benchBackend(b)))
+	edge, plain := benchClients(b, e.url), benchClients(b, benchPlain(b, e))
+	var edgeTimes, plainTimes []time.Duration
+	for b.Loop() {
+		edgeTimes = append(edgeTimes, wave(b, edge))
+		plainTimes = append(plainTimes, wave(b, plain), wave(b, plain))
+		edgeTimes = append(edgeTimes, wave(b, edge))
+	}
+	b.ReportMetric(median(plainTimes)/median(edgeTimes), "ratio")
+}
+
+func median(d []time.Duration) float64 {
+	slices.Sort(d)
+	return float64(d[len(d)/2])
+}
+
+// benchPlain serves the baseline and returns its URL.
+func benchPlain(b *testing.B, e *testEdge) string {
 	target, err := url.Parse("http://" + benchBackend(b))
 	if err != nil {
 		b.Fatal(err)
@@ -59,7 +86,46 @@ func BenchmarkReverseProxy(b *testing.B) {
 	})
 	plain.Start()
 	b.Cleanup(plain.Close)
-	benchProxy(b, plain.URL, benchRequest)
+	return plain.URL
+}
+
+// benchClients are connections that are kept.
+func benchClients(b *testing.B, at string) []net.Conn {
+	var out []net.Conn
+	for range 32 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(at, "http://"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { c.Close() })
+		out = append(out, c)
+	}
+	return out
+}
+
+// wave sends the same number of requests over every connection at once and
+// returns how long that took.
+func wave(b *testing.B, clients []net.Conn) time.Duration {
+	const requests = 50
+	began := time.Now()
+	var group sync.WaitGroup
+	for _, c := range clients {
+		group.Go(func() {
+			r := bufio.NewReader(c)
+			for range requests {
+				_, err := io.WriteString(c, benchRequest)
+				if err == nil {
+					err = skipAnswer(r)
+				}
+				if err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	return time.Since(began)
 }
 
 // benchProxy sends a request again and again over kept connections.
