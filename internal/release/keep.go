@@ -7,22 +7,6 @@ import (
 	"abt2.dev"
 )
 
-// resume takes away the intents that a crash left behind. A verb before its
-// point of no return is dropped by that: nothing users see has changed. After
-// it the state says what is to be, and the keeper brings the rest about.
-func (e *Engine) resume(ctx context.Context) error {
-	_, err := e.Store.Update(ctx, func(s *abt2.State) error {
-		for name, p := range s.Products {
-			if in := p.Intent; in != nil {
-				e.Log.Info("a verb was interrupted", "verb", in.Verb, "product", name, "operator", in.Operator, "decided", in.Decided)
-				s.End(name)
-			}
-		}
-		return nil
-	})
-	return err
-}
-
 func (e *Engine) pokeKeeper() {
 	select {
 	case e.poke <- struct{}{}:
