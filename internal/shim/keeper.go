@@ -70,12 +70,14 @@ func (k *keeper) who() *shimpb.Identity {
 }
 
 func (k *keeper) set(s shimpb.State, detail string) {
-	k.update(func(st *shimpb.Status) {
-		if st.State != s {
-			st.State, st.Since = s, timestamppb.Now()
-		}
-		st.Detail = detail
-	})
+	k.update(func(st *shimpb.Status) { enter(st, s, detail) })
+}
+
+func enter(st *shimpb.Status, s shimpb.State, detail string) {
+	if st.State != s {
+		st.State, st.Since = s, timestamppb.Now()
+	}
+	st.Detail = detail
 }
 
 func (k *keeper) update(change func(*shimpb.Status)) {
@@ -105,10 +107,12 @@ func (k *keeper) run(tried func()) {
 	tried = sync.OnceFunc(tried)
 	defer tried()
 	for first := true; ; first = false {
-		if !first {
-			k.update(func(st *shimpb.Status) { st.Restarts++ })
-		}
-		k.set(shimpb.State_STATE_STARTING, "")
+		k.update(func(st *shimpb.Status) { // at once: a restart that counts has left the backoff
+			if !first {
+				st.Restarts++
+			}
+			enter(st, shimpb.State_STATE_STARTING, "")
+		})
 		c, err := k.start()
 		tried()
 		if err == nil {
