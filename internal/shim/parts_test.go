@@ -125,12 +125,12 @@ func TestProgram(t *testing.T) {
 		{"data", dir, "", "write ./data"},
 		{"tool", "", "", "is not in PATH"},
 		{"tool", ".:relative", "", "is not in PATH"},
-		{"./api", dir, "/work/api", ""},
-		{"bin/api", dir, "/work/bin/api", ""},
+		{"./api", dir, "/srv/api", ""},
+		{"bin/api", dir, "/srv/bin/api", ""},
 		{"/opt/api", dir, "/opt/api", ""},
 	}
 	for _, test := range tests {
-		got, err := program(test.name, "/work", test.path)
+		got, err := program(test.name, "/srv", test.path)
 		if got != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
 			t.Errorf("program %q in PATH %q: %q, %v; want %q, %q", test.name, test.path, got, err, test.want, test.err)
 		}
