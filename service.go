@@ -165,8 +165,9 @@ type Outcome struct {
 	Edges       int      `json:"edges,omitempty"`
 	Routers     int      `json:"routers,omitempty"`
 	Unconfirmed []string `json:"unconfirmed,omitempty"`
-	// Switched is from the verb's flip to the last edge's confirmation, Settled
-	// from there until names and jobs had followed.
+	// Switched is from the flip until every edge and every other stamper had
+	// confirmed it; where a process is among Unconfirmed, until every edge had.
+	// Settled is from there until names and jobs had followed.
 	Switched time.Duration `json:"switched_ns,omitempty"`
 	Settled  time.Duration `json:"settled_ns,omitempty"`
 	Failed   []Failure     `json:"failed,omitempty"` // ship: modules that did not become healthy
