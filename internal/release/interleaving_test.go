@@ -3,6 +3,7 @@ package release_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,6 +102,55 @@ func TestAnEdgeCutOffDuringCleanKeepsWhatItSendsTo(t *testing.T) {
 			t.Error("the backup still runs although the edge is back")
 		}
 	})
+}
+
+// atTheFlip calls fn when a commit has been confirmed by all that it waits for,
+// and is about to become the point of no return.
+func (w *trial) atTheFlip(fn func()) {
+	var once sync.Once
+	prepared := w.routers.applied()
+	w.before = func(call string) {
+		if call == "Store.Update" && w.routers.applied() != prepared {
+			once.Do(fn)
+		}
+	}
+}
+
+func TestARouterThatJoinsBetweenPrepareAndFlip(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		stamper, hung bool
+		unconfirmed   int
+	}{
+		{"follows", true, false, 0},
+		{"hangs, and stamps", true, true, 1},
+		{"hangs, and never stamps", false, true, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inTrial(t, func(w *trial) {
+				joined := false
+				w.atTheFlip(func() {
+					joined = true
+					w.routers.join("order-1-7", tt.stamper, tt.hung)
+				})
+				target := w.state().Session(abt2.DefaultProduct).Preview
+				out, err := w.engine.Run(context.Background(), verb(abt2.VerbCommit), nil)
+				w.before = nil
+				if err != nil || !joined || w.product().Online != target {
+					t.Fatalf("commit: %+v, %v, joined %t; want it done with the router there", out, err, joined)
+				}
+				if len(out.Unconfirmed) != tt.unconfirmed {
+					t.Errorf("unconfirmed: %v, want %d", out.Unconfirmed, tt.unconfirmed)
+				}
+				for _, who := range out.Unconfirmed {
+					if !strings.Contains(who, "order-1-7") {
+						t.Errorf("unconfirmed: %s, want the one that joined", who)
+					}
+				}
+				w.routers.leave("order-1-7")
+			})
+		})
+	}
 }
 
 func TestARestartedServerPublishesNothingBeforeInstancesAreFound(t *testing.T) {

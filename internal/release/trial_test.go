@@ -30,6 +30,7 @@ type trial struct {
 	builds   *builds
 
 	plan   *fault.Plan
+	before func(call string) // sees every call to the store; may be nil
 	engine *release.Engine
 	stop   context.CancelFunc
 	served chan error // one value: why the engine ended
@@ -56,7 +57,7 @@ func (w *trial) start(arm func()) {
 		arm()
 	}
 	w.engine = release.New(release.Config{
-		Store:     storetest.Guarded{Store: w.store, Call: w.plan.Call},
+		Store:     storetest.Guarded{Store: w.store, Call: w.call},
 		Artifacts: guardedBuilds{w.builds, w.plan}, Platform: w.plan.Platform(w.watched),
 		Edges:        []release.EdgeTarget{{ID: "edge-1", Edge: w.plan.Edge(w.gateway), Address: "127.0.0.1:8080"}},
 		Registry:     w.plan.Registry(w.registry),
@@ -69,6 +70,13 @@ func (w *trial) start(arm func()) {
 	w.served = served
 	engine := w.engine
 	go func() { served <- engine.Serve(ctx) }()
+}
+
+func (w *trial) call(ctx context.Context, name string, effect func() error) error {
+	if w.before != nil {
+		w.before(name)
+	}
+	return w.plan.Call(ctx, name, effect)
 }
 
 // end ends the engine, as kill does, and waits for all that belongs to it.

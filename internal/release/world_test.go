@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -113,8 +114,15 @@ type routers struct {
 
 	forgotten bool
 	mark      abt2.Mark
+	joined    []*joiner
 	carried   map[abt2.EnvironmentID]int
 	changed   chan struct{}
+}
+
+// joiner is a process that joins later, with the table it kept on disk.
+type joiner struct {
+	status abt2.RouterStatus
+	hung   bool // confirms nothing any more
 }
 
 func (r *routers) Publish(t abt2.Table) {
@@ -123,6 +131,21 @@ func (r *routers) Publish(t abt2.Table) {
 	if !r.hung && !r.gone {
 		r.mark = t.Mark
 	}
+	for _, j := range r.joined {
+		if !j.hung {
+			j.status.Applied = t.Mark
+		}
+	}
+	r.wake()
+}
+
+// join adds a process that serves from an old table until the next Publish, or
+// for good where it is hung.
+func (r *routers) join(id string, stamper, hung bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := abt2.Mark{Epoch: r.mark.Epoch, Revision: 1}
+	r.joined = append(r.joined, &joiner{abt2.RouterStatus{ID: id, Role: "process", Connected: true, Stamper: stamper, Applied: old}, hung})
 	r.wake()
 }
 
@@ -146,13 +169,25 @@ func (r *routers) carry(env abt2.EnvironmentID, n int) {
 	r.wake()
 }
 
+// leave says goodbye.
+func (r *routers) leave(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.joined = slices.DeleteFunc(r.joined, func(j *joiner) bool { return j.status.ID == id })
+	r.wake()
+}
+
 func (r *routers) Statuses() []abt2.RouterStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.forgotten {
 		return nil
 	}
-	return []abt2.RouterStatus{{ID: "relay-1", Role: "relay", Connected: !r.gone, Applied: r.mark}}
+	all := []abt2.RouterStatus{{ID: "relay-1", Role: "relay", Connected: !r.gone, Applied: r.mark}}
+	for _, j := range r.joined {
+		all = append(all, j.status)
+	}
+	return all
 }
 
 func (r *routers) WaitDrained(ctx context.Context, env abt2.EnvironmentID) error {
