@@ -261,3 +261,39 @@ func TestStaticAddresses(t *testing.T) {
 		t.Errorf("unknown module: %v", err)
 	}
 }
+
+// TestThePortOfADeadInstance starts from a table so old that the port of one of
+// its instances belongs to another module by now, while the server is away:
+// what listens there refuses before its handler runs, and no answer is wrong.
+func TestThePortOfADeadInstance(t *testing.T) {
+	order := newBackend(t, "order@3")
+	stranger := httptest.NewUnstartedServer(nil)
+	dead := stranger.Listener.Addr().String()
+	old := tableOf(3, 42, map[string][]string{"order@3": {dead, order.address}}, "42 online web@1 order@3")
+	f := newFakeFeed(old)
+	url, stop := f.serve(t)
+	state := lane.State(t.TempDir())
+	leave(t, join(t, url, state)) // keeps the table on disk
+	stop()
+
+	today := newFakeFeed(tableOf(9, 50, map[string][]string{"stock@9": {dead}, "order@3": {order.address}}, "50 online web@1 order@3 stock@9"))
+	todayURL, _ := today.serve(t)
+	var answered atomic.Int64
+	stranger.Config.Handler = join(t, todayURL, lane.Identity("stock", "stock@9", "stock-9-1", "default")).Handler(
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { answered.Add(1) }))
+	stranger.Start()
+	defer stranger.Close()
+
+	l := join(t, url, state)
+	if got := l.Stats(); got.Connected || got.Mark.Revision != 3 {
+		t.Fatalf("connected %t at revision %d, want the old table alone", got.Connected, got.Mark.Revision)
+	}
+	for range 40 { // each begins at either instance
+		if got, err := get(t, lane.WithEnvironment(testContext(t), 42), l.Transport(nil), "http://order/"); got != "order@3" || err != nil {
+			t.Fatalf("got %q, %v", got, err)
+		}
+	}
+	if answered.Load() > 0 || l.Stats().Retried == 0 {
+		t.Errorf("stock@9 answered %d requests for order@3, %d were tried elsewhere; want none, some", answered.Load(), l.Stats().Retried)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -118,7 +119,7 @@ func edgeFinishesSlowBodies(t *testing.T, g *gateway) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		a, err := g.tryBody(t.Context(), "/?do=wait", in)
+		a, err := g.tryBody(t.Context(), "/?do=wait", in, nil)
 		done <- result{a, err}
 	}()
 	if _, err := io.WriteString(out, "first "); err != nil {
@@ -227,11 +228,12 @@ func edgeFinishesStreams(t *testing.T, g *gateway) {
 }
 
 // tryBody sends a body of unknown length.
-func (g *gateway) tryBody(ctx context.Context, path string, body io.Reader) (answer, error) {
+func (g *gateway) tryBody(ctx context.Context, path string, body io.Reader, header http.Header) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, "POST", "http://"+g.Address+path, body)
 	if err != nil {
 		return answer{}, err
 	}
+	maps.Copy(req.Header, header)
 	return g.send(g.client, req)
 }
 
