@@ -197,7 +197,17 @@ type Status struct {
 	Edges     []string           `json:"edges"` // addresses users reach
 	Running   *Intent            `json:"running"`
 	Unsettled bool               `json:"unsettled"`
+	Missing   []Shortage         `json:"missing"`
 	Next      string             `json:"next"`
+}
+
+// Shortage is a version that has fewer healthy instances than it should: after
+// the machine's start, what is not back yet.
+type Shortage struct {
+	Version VersionID `json:"version"`
+	Role    Role      `json:"role"` // the most urgent of the environments that name it
+	Healthy int       `json:"healthy"`
+	Want    int       `json:"want"`
 }
 
 // SessionStatus is a session as it stands.

@@ -54,6 +54,7 @@ func committedStatus() abt2.Status {
 		Online:    &abt2.EnvironmentStatus{ID: 43, Product: "default", Role: abt2.RoleOnline, Modules: versions("web@7")},
 		Backup:    &abt2.EnvironmentStatus{ID: 42, Product: "default", Role: abt2.RoleBackup, Modules: versions("web@6"), Cookie: "abt2=YmFja3Vw", Link: "http://127.0.0.1:8080/.abt2/enter?token=YmFja3Vw&to=/"},
 		Unsettled: true,
+		Missing:   []abt2.Shortage{{Version: version("web@6"), Role: abt2.RoleBackup, Healthy: 1, Want: 2}},
 		Next:      "abt2 clean --op=lihua, or abt2 rollback --op=lihua",
 	}
 }

@@ -52,7 +52,7 @@ routers that are behind. The last line says what to do next.`,
 
 // whole makes empty lists of absent ones: only parts may be null.
 func whole(s abt2.Status) abt2.Status {
-	s.Instances, s.Names, s.Routers, s.Edges = list(s.Instances), list(s.Names), list(s.Routers), list(s.Edges)
+	s.Instances, s.Names, s.Routers, s.Edges, s.Missing = list(s.Instances), list(s.Names), list(s.Routers), list(s.Edges), list(s.Missing)
 	if s.Session != nil {
 		session := *s.Session
 		session.Targets = list(session.Targets)
@@ -93,6 +93,9 @@ func (a *app) statusPage(s abt2.Status) {
 	}
 	if s.Unsettled {
 		o.line("%s", o.paint(wary, "names or jobs have not yet followed the last switch"))
+	}
+	for _, m := range s.Missing {
+		o.line("%s", o.paint(wary, fmt.Sprintf("%s (%s): %d of %d healthy", m.Version, m.Role, m.Healthy, m.Want)))
 	}
 	a.environmentsTable(s)
 	if s.Session != nil && len(s.Session.Targets) > 0 {
@@ -202,6 +205,9 @@ func (a *app) statusRows(s abt2.Status) {
 	}
 	if s.Unsettled {
 		row(word("unsettled"))
+	}
+	for _, m := range s.Missing {
+		row(word("missing"), word(m.Version.String()), word(string(m.Role)), number(m.Healthy), number(m.Want))
 	}
 	roles, envs := environments(s)
 	for i, e := range envs {

@@ -109,11 +109,12 @@ func TestAnEdgeCutOffDuringCleanKeepsWhatItSendsTo(t *testing.T) {
 func (w *trial) atTheFlip(fn func()) {
 	var once sync.Once
 	prepared := w.routers.applied()
-	w.before = func(call string) {
+	before := func(call string) {
 		if call == "Store.Update" && w.routers.applied() != prepared {
 			once.Do(fn)
 		}
 	}
+	w.before.Store(&before)
 }
 
 func TestARouterThatJoinsBetweenPrepareAndFlip(t *testing.T) {
@@ -135,7 +136,7 @@ func TestARouterThatJoinsBetweenPrepareAndFlip(t *testing.T) {
 				})
 				target := w.state().Session(abt2.DefaultProduct).Preview
 				out, err := w.engine.Run(context.Background(), verb(abt2.VerbCommit), nil)
-				w.before = nil
+				w.before.Store(nil)
 				if err != nil || !joined || w.product().Online != target {
 					t.Fatalf("commit: %+v, %v, joined %t; want it done with the router there", out, err, joined)
 				}

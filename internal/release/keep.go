@@ -47,7 +47,7 @@ func (e *Engine) keep(ctx context.Context) {
 
 func (e *Engine) keepOnce(ctx context.Context, quiet *run, first bool) (left bool, err error) {
 	if first {
-		if err := e.startMissing(ctx, quiet, false); err != nil {
+		if err := e.bringBack(ctx, quiet); err != nil {
 			return true, err
 		}
 	}

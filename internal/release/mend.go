@@ -15,7 +15,7 @@ import (
 func (e *Engine) refresh(ctx context.Context, r *run) (abt2.Outcome, error) {
 	q := r.request
 	var out abt2.Outcome
-	if err := e.startMissing(ctx, r, false); err != nil {
+	if err := e.startMissing(ctx, r, nil); err != nil {
 		return out, err
 	}
 	for _, s := range e.syncers {
@@ -137,7 +137,7 @@ func (e *Engine) scale(ctx context.Context, r *run) (abt2.Outcome, error) {
 	if missing := e.confirm(ack, mark, isConnected, nil).missing(); len(missing) > 0 {
 		out.Warnings = append(out.Warnings, "not confirmed before instances ended: "+strings.Join(missing, ", "))
 	}
-	if err := e.startMissing(ctx, r, false); err != nil {
+	if err := e.startMissing(ctx, r, nil); err != nil {
 		return out, err
 	}
 	if err := e.waitHealthy(ctx, r, s, want); err != nil {

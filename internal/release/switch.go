@@ -131,7 +131,7 @@ func (e *Engine) settle(ctx context.Context, r *run, product abt2.ProductName) e
 	if err := e.Registry.Apply(ctx, abt2.Names{Mark: mark, Names: desiredNames(s)}); err != nil {
 		return abt2.Wrap(abt2.CodeFailed, err, "unversioned names have not followed")
 	}
-	if err := e.startMissing(ctx, r, true); err != nil {
+	if err := e.startMissing(ctx, r, isJob); err != nil {
 		return err
 	}
 	jobs := map[abt2.VersionID]int{}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,11 +30,12 @@ type trial struct {
 	routers  *routers
 	builds   *builds
 
-	plan   *fault.Plan
-	before func(call string) // sees every call to the store; may be nil
-	engine *release.Engine
-	stop   context.CancelFunc
-	served chan error // one value: why the engine ended
+	plan    *fault.Plan
+	before  atomic.Pointer[func(call string)] // sees every call to the store; may be nil
+	applies abt2.Platform                     // what the engine is given; nil: watched
+	engine  *release.Engine
+	stop    context.CancelFunc
+	served  chan error // one value: why the engine ended
 }
 
 func newTrial(t *testing.T) *trial {
@@ -51,6 +53,10 @@ func newTrial(t *testing.T) *trial {
 // before the engine's first call.
 func (w *trial) start(arm func()) {
 	w.plan = &fault.Plan{}
+	platform := w.applies
+	if platform == nil {
+		platform = w.watched
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop = cancel
 	if arm != nil {
@@ -58,7 +64,7 @@ func (w *trial) start(arm func()) {
 	}
 	w.engine = release.New(release.Config{
 		Store:     storetest.Guarded{Store: w.store, Call: w.call},
-		Artifacts: guardedBuilds{w.builds, w.plan}, Platform: w.plan.Platform(w.watched),
+		Artifacts: guardedBuilds{w.builds, w.plan}, Platform: w.plan.Platform(platform),
 		Edges:        []release.EdgeTarget{{ID: "edge-1", Edge: w.plan.Edge(w.gateway), Address: "127.0.0.1:8080"}},
 		Registry:     w.plan.Registry(w.registry),
 		Routers:      w.routers,
@@ -73,8 +79,8 @@ func (w *trial) start(arm func()) {
 }
 
 func (w *trial) call(ctx context.Context, name string, effect func() error) error {
-	if w.before != nil {
-		w.before(name)
+	if before := w.before.Load(); before != nil {
+		(*before)(name)
 	}
 	return w.plan.Call(ctx, name, effect)
 }

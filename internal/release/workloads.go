@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -69,9 +70,11 @@ func (e *Engine) wanted(s *abt2.State) map[abt2.VersionID]int {
 	return out
 }
 
-// startMissing makes everything run that should. Jobs that should not run end
-// first: at no time do the old and the new one act together.
-func (e *Engine) startMissing(ctx context.Context, r *run, jobsOnly bool) error {
+// startMissing makes run what should, as far as which, nil for all, selects it.
+// One version that cannot be started keeps no other from it; the error names
+// all that could not. Jobs that should not run end first: at no time do the old
+// and the new one act together.
+func (e *Engine) startMissing(ctx context.Context, r *run, which func(abt2.Version) bool) error {
 	if err := e.placing.take(ctx); err != nil {
 		return abt2.Wrap(abt2.CodeUnavailable, err, "the platform is still at work on another change of what runs")
 	}
@@ -84,28 +87,39 @@ func (e *Engine) startMissing(ctx context.Context, r *run, jobsOnly bool) error 
 		return err
 	}
 	want := e.wanted(s)
-	isJob := func(v abt2.VersionID) bool {
-		ver := s.Versions[v]
-		return ver != nil && ver.Config.Kind == abt2.KindJob
-	}
+	var failed []error
+	held := map[abt2.ModuleName]bool{} // modules whose old job may still act
 	for _, v := range e.runningVersions() {
-		if want[v] == 0 && isJob(v) {
+		if ver := s.Versions[v]; want[v] == 0 && ver != nil && isJob(*ver) {
 			r.report(v.Module, "stop", "ending job %s", v)
 			if err := e.Platform.Remove(ctx, v); err != nil {
-				return abt2.Wrap(abt2.CodeFailed, err, "job %s could not be ended, so its successor has not been started", v)
+				failed = append(failed, abt2.Wrap(abt2.CodeFailed, err, "job %s could not be ended, so its successor has not been started", v))
+				held[v.Module] = true
 			}
 		}
 	}
 	for _, v := range sortedVersions(want) {
-		if jobsOnly && !isJob(v) {
+		ver := *s.Versions[v]
+		if which != nil && !which(ver) || isJob(ver) && held[v.Module] {
 			continue
 		}
 		if err := e.runVersion(ctx, s, v, want[v]); err != nil {
-			return abt2.Wrap(abt2.CodeFailed, err, "%s could not be started", v)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			failed = append(failed, abt2.Wrap(abt2.CodeFailed, err, "%s could not be started", v))
 		}
 	}
-	return e.observe(ctx)
+	if err := e.observe(ctx); err != nil {
+		return err
+	}
+	if len(failed) == 1 {
+		return failed[0]
+	}
+	return errors.Join(failed...)
 }
+
+func isJob(v abt2.Version) bool { return v.Config.Kind == abt2.KindJob }
 
 // stopUnused ends versions of ours that nothing names any more. The caller has
 // seen that no router knows them. Versions that abt2 does not know stay, unless prune.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -30,6 +31,8 @@ func TestMain(m *testing.M) {
 		err = shim.Run(ctx, arg(2))
 	case "module":
 		err = module(ctx, arg(2))
+	case "server":
+		err = serverProcess(ctx, arg(2))
 	default:
 		stop()
 		os.Exit(m.Run())
@@ -40,6 +43,20 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+// serverProcess is a server as a process of its own. It prints where it is
+// reached once it is ready, and its log after that.
+func serverProcess(ctx context.Context, dir string) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return server.Run(ctx, server.Config{
+		Program: program, DataDir: dir, Listen: "127.0.0.1:0", EdgeListen: "127.0.0.1:0", AllowRoot: true,
+		Log:   slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Ready: func(a server.Addresses) { fmt.Println(a.API, a.Edge) },
+	})
 }
 
 // hop is one module that a request went through.

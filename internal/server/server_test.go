@@ -23,7 +23,7 @@ import (
 
 // installation is a data folder and the server that works on it.
 type installation struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	api     *api.Client
 	edge    string
@@ -33,6 +33,14 @@ type installation struct {
 
 func install(t *testing.T) *installation {
 	t.Helper()
+	in := prepare(t)
+	in.start()
+	return in
+}
+
+// prepare makes the folder of an installation whose server is not started yet.
+func prepare(t testing.TB) *installation {
+	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "abt2-")
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +49,7 @@ func install(t *testing.T) *installation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := &installation{t: t, dir: dir, command: program}
+	in := &installation{t: t, dir: dir, command: program, stop: func() error { return nil }}
 	t.Cleanup(func() {
 		_ = in.stop()
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -57,7 +65,6 @@ func install(t *testing.T) *installation {
 			t.Error(err)
 		}
 	})
-	in.start()
 	return in
 }
 

@@ -40,7 +40,9 @@ type Status struct {
 	// Names or jobs have not yet followed the last switch.
 	Unsettled bool `protobuf:"varint,11,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
 	// The commands to go on with.
-	Next          string `protobuf:"bytes,12,opt,name=next,proto3" json:"next,omitempty"`
+	Next string `protobuf:"bytes,12,opt,name=next,proto3" json:"next,omitempty"`
+	// Versions with fewer healthy instances than they should have.
+	Missing       []*Shortage `protobuf:"bytes,20,rep,name=missing,proto3" json:"missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -159,6 +161,83 @@ func (x *Status) GetNext() string {
 	return ""
 }
 
+func (x *Status) GetMissing() []*Shortage {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+// Shortage is a version that has fewer healthy instances than it should.
+type Shortage struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// online, backup or preview.
+	Role          string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	Healthy       int32  `protobuf:"varint,3,opt,name=healthy,proto3" json:"healthy,omitempty"`
+	Want          int32  `protobuf:"varint,4,opt,name=want,proto3" json:"want,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Shortage) Reset() {
+	*x = Shortage{}
+	mi := &file_abt2_v1_status_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Shortage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Shortage) ProtoMessage() {}
+
+func (x *Shortage) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_status_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Shortage.ProtoReflect.Descriptor instead.
+func (*Shortage) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Shortage) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Shortage) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *Shortage) GetHealthy() int32 {
+	if x != nil {
+		return x.Healthy
+	}
+	return 0
+}
+
+func (x *Shortage) GetWant() int32 {
+	if x != nil {
+		return x.Want
+	}
+	return 0
+}
+
 // SessionStatus is a session as it stands.
 type SessionStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -175,7 +254,7 @@ type SessionStatus struct {
 
 func (x *SessionStatus) Reset() {
 	*x = SessionStatus{}
-	mi := &file_abt2_v1_status_proto_msgTypes[1]
+	mi := &file_abt2_v1_status_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -187,7 +266,7 @@ func (x *SessionStatus) String() string {
 func (*SessionStatus) ProtoMessage() {}
 
 func (x *SessionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[1]
+	mi := &file_abt2_v1_status_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -200,7 +279,7 @@ func (x *SessionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionStatus.ProtoReflect.Descriptor instead.
 func (*SessionStatus) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{1}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *SessionStatus) GetId() uint64 {
@@ -263,7 +342,7 @@ type EnvironmentStatus struct {
 
 func (x *EnvironmentStatus) Reset() {
 	*x = EnvironmentStatus{}
-	mi := &file_abt2_v1_status_proto_msgTypes[2]
+	mi := &file_abt2_v1_status_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -275,7 +354,7 @@ func (x *EnvironmentStatus) String() string {
 func (*EnvironmentStatus) ProtoMessage() {}
 
 func (x *EnvironmentStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[2]
+	mi := &file_abt2_v1_status_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -288,7 +367,7 @@ func (x *EnvironmentStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvironmentStatus.ProtoReflect.Descriptor instead.
 func (*EnvironmentStatus) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{2}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *EnvironmentStatus) GetId() uint64 {
@@ -351,7 +430,7 @@ type InstanceStatus struct {
 
 func (x *InstanceStatus) Reset() {
 	*x = InstanceStatus{}
-	mi := &file_abt2_v1_status_proto_msgTypes[3]
+	mi := &file_abt2_v1_status_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -363,7 +442,7 @@ func (x *InstanceStatus) String() string {
 func (*InstanceStatus) ProtoMessage() {}
 
 func (x *InstanceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[3]
+	mi := &file_abt2_v1_status_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -376,7 +455,7 @@ func (x *InstanceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstanceStatus.ProtoReflect.Descriptor instead.
 func (*InstanceStatus) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{3}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *InstanceStatus) GetId() string {
@@ -443,7 +522,7 @@ type NameStatus struct {
 
 func (x *NameStatus) Reset() {
 	*x = NameStatus{}
-	mi := &file_abt2_v1_status_proto_msgTypes[4]
+	mi := &file_abt2_v1_status_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -455,7 +534,7 @@ func (x *NameStatus) String() string {
 func (*NameStatus) ProtoMessage() {}
 
 func (x *NameStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[4]
+	mi := &file_abt2_v1_status_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -468,7 +547,7 @@ func (x *NameStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NameStatus.ProtoReflect.Descriptor instead.
 func (*NameStatus) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{4}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *NameStatus) GetModule() string {
@@ -520,7 +599,7 @@ type RouterStatus struct {
 
 func (x *RouterStatus) Reset() {
 	*x = RouterStatus{}
-	mi := &file_abt2_v1_status_proto_msgTypes[5]
+	mi := &file_abt2_v1_status_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -532,7 +611,7 @@ func (x *RouterStatus) String() string {
 func (*RouterStatus) ProtoMessage() {}
 
 func (x *RouterStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[5]
+	mi := &file_abt2_v1_status_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -545,7 +624,7 @@ func (x *RouterStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouterStatus.ProtoReflect.Descriptor instead.
 func (*RouterStatus) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{5}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RouterStatus) GetId() string {
@@ -615,7 +694,7 @@ type Mark struct {
 
 func (x *Mark) Reset() {
 	*x = Mark{}
-	mi := &file_abt2_v1_status_proto_msgTypes[6]
+	mi := &file_abt2_v1_status_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -627,7 +706,7 @@ func (x *Mark) String() string {
 func (*Mark) ProtoMessage() {}
 
 func (x *Mark) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[6]
+	mi := &file_abt2_v1_status_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -640,7 +719,7 @@ func (x *Mark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mark.ProtoReflect.Descriptor instead.
 func (*Mark) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{6}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Mark) GetEpoch() string {
@@ -673,7 +752,7 @@ type Intent struct {
 
 func (x *Intent) Reset() {
 	*x = Intent{}
-	mi := &file_abt2_v1_status_proto_msgTypes[7]
+	mi := &file_abt2_v1_status_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -685,7 +764,7 @@ func (x *Intent) String() string {
 func (*Intent) ProtoMessage() {}
 
 func (x *Intent) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[7]
+	mi := &file_abt2_v1_status_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -698,7 +777,7 @@ func (x *Intent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intent.ProtoReflect.Descriptor instead.
 func (*Intent) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{7}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Intent) GetVerb() string {
@@ -758,7 +837,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_abt2_v1_status_proto_msgTypes[8]
+	mi := &file_abt2_v1_status_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +849,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[8]
+	mi := &file_abt2_v1_status_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +862,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{8}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Difference) GetPart() string {
@@ -825,7 +904,7 @@ var File_abt2_v1_status_proto protoreflect.FileDescriptor
 
 const file_abt2_v1_status_proto_rawDesc = "" +
 	"\n" +
-	"\x14abt2/v1/status.proto\x12\aabt2.v1\x1a\x15abt2/v1/release.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x03\n" +
+	"\x14abt2/v1/status.proto\x12\aabt2.v1\x1a\x15abt2/v1/release.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x04\n" +
 	"\x06Status\x12\x18\n" +
 	"\aproduct\x18\x01 \x01(\tR\aproduct\x120\n" +
 	"\asession\x18\x02 \x01(\v2\x16.abt2.v1.SessionStatusR\asession\x122\n" +
@@ -839,7 +918,13 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\arunning\x18\n" +
 	" \x01(\v2\x0f.abt2.v1.IntentR\arunning\x12\x1c\n" +
 	"\tunsettled\x18\v \x01(\bR\tunsettled\x12\x12\n" +
-	"\x04next\x18\f \x01(\tR\x04next\"\xd6\x01\n" +
+	"\x04next\x18\f \x01(\tR\x04next\x12+\n" +
+	"\amissing\x18\x14 \x03(\v2\x11.abt2.v1.ShortageR\amissing\"f\n" +
+	"\bShortage\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n" +
+	"\ahealthy\x18\x03 \x01(\x05R\ahealthy\x12\x12\n" +
+	"\x04want\x18\x04 \x01(\x05R\x04want\"\xd6\x01\n" +
 	"\rSessionStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x1a\n" +
@@ -910,40 +995,42 @@ func file_abt2_v1_status_proto_rawDescGZIP() []byte {
 	return file_abt2_v1_status_proto_rawDescData
 }
 
-var file_abt2_v1_status_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_abt2_v1_status_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_abt2_v1_status_proto_goTypes = []any{
 	(*Status)(nil),                // 0: abt2.v1.Status
-	(*SessionStatus)(nil),         // 1: abt2.v1.SessionStatus
-	(*EnvironmentStatus)(nil),     // 2: abt2.v1.EnvironmentStatus
-	(*InstanceStatus)(nil),        // 3: abt2.v1.InstanceStatus
-	(*NameStatus)(nil),            // 4: abt2.v1.NameStatus
-	(*RouterStatus)(nil),          // 5: abt2.v1.RouterStatus
-	(*Mark)(nil),                  // 6: abt2.v1.Mark
-	(*Intent)(nil),                // 7: abt2.v1.Intent
-	(*Difference)(nil),            // 8: abt2.v1.Difference
-	nil,                           // 9: abt2.v1.EnvironmentStatus.ModulesEntry
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(*PlanLine)(nil),              // 11: abt2.v1.PlanLine
+	(*Shortage)(nil),              // 1: abt2.v1.Shortage
+	(*SessionStatus)(nil),         // 2: abt2.v1.SessionStatus
+	(*EnvironmentStatus)(nil),     // 3: abt2.v1.EnvironmentStatus
+	(*InstanceStatus)(nil),        // 4: abt2.v1.InstanceStatus
+	(*NameStatus)(nil),            // 5: abt2.v1.NameStatus
+	(*RouterStatus)(nil),          // 6: abt2.v1.RouterStatus
+	(*Mark)(nil),                  // 7: abt2.v1.Mark
+	(*Intent)(nil),                // 8: abt2.v1.Intent
+	(*Difference)(nil),            // 9: abt2.v1.Difference
+	nil,                           // 10: abt2.v1.EnvironmentStatus.ModulesEntry
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*PlanLine)(nil),              // 12: abt2.v1.PlanLine
 }
 var file_abt2_v1_status_proto_depIdxs = []int32{
-	1,  // 0: abt2.v1.Status.session:type_name -> abt2.v1.SessionStatus
-	2,  // 1: abt2.v1.Status.online:type_name -> abt2.v1.EnvironmentStatus
-	2,  // 2: abt2.v1.Status.preview:type_name -> abt2.v1.EnvironmentStatus
-	2,  // 3: abt2.v1.Status.backup:type_name -> abt2.v1.EnvironmentStatus
-	3,  // 4: abt2.v1.Status.instances:type_name -> abt2.v1.InstanceStatus
-	4,  // 5: abt2.v1.Status.names:type_name -> abt2.v1.NameStatus
-	5,  // 6: abt2.v1.Status.routers:type_name -> abt2.v1.RouterStatus
-	7,  // 7: abt2.v1.Status.running:type_name -> abt2.v1.Intent
-	10, // 8: abt2.v1.SessionStatus.created:type_name -> google.protobuf.Timestamp
-	11, // 9: abt2.v1.SessionStatus.targets:type_name -> abt2.v1.PlanLine
-	9,  // 10: abt2.v1.EnvironmentStatus.modules:type_name -> abt2.v1.EnvironmentStatus.ModulesEntry
-	6,  // 11: abt2.v1.RouterStatus.applied:type_name -> abt2.v1.Mark
-	10, // 12: abt2.v1.Intent.started:type_name -> google.protobuf.Timestamp
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	2,  // 0: abt2.v1.Status.session:type_name -> abt2.v1.SessionStatus
+	3,  // 1: abt2.v1.Status.online:type_name -> abt2.v1.EnvironmentStatus
+	3,  // 2: abt2.v1.Status.preview:type_name -> abt2.v1.EnvironmentStatus
+	3,  // 3: abt2.v1.Status.backup:type_name -> abt2.v1.EnvironmentStatus
+	4,  // 4: abt2.v1.Status.instances:type_name -> abt2.v1.InstanceStatus
+	5,  // 5: abt2.v1.Status.names:type_name -> abt2.v1.NameStatus
+	6,  // 6: abt2.v1.Status.routers:type_name -> abt2.v1.RouterStatus
+	8,  // 7: abt2.v1.Status.running:type_name -> abt2.v1.Intent
+	1,  // 8: abt2.v1.Status.missing:type_name -> abt2.v1.Shortage
+	11, // 9: abt2.v1.SessionStatus.created:type_name -> google.protobuf.Timestamp
+	12, // 10: abt2.v1.SessionStatus.targets:type_name -> abt2.v1.PlanLine
+	10, // 11: abt2.v1.EnvironmentStatus.modules:type_name -> abt2.v1.EnvironmentStatus.ModulesEntry
+	7,  // 12: abt2.v1.RouterStatus.applied:type_name -> abt2.v1.Mark
+	11, // 13: abt2.v1.Intent.started:type_name -> google.protobuf.Timestamp
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_abt2_v1_status_proto_init() }
@@ -958,7 +1045,7 @@ func file_abt2_v1_status_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_abt2_v1_status_proto_rawDesc), len(file_abt2_v1_status_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
