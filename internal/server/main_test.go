@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -87,6 +88,10 @@ func module(ctx context.Context, next string) error {
 		}
 		_ = json.NewEncoder(w).Encode(hops)
 	})
+	mux.HandleFunc("/online", func(w http.ResponseWriter, r *http.Request) {
+		byHTTP, err := onlineByHTTP(r.Context())
+		fmt.Fprintf(w, "%s: SDK %t, HTTP %t, error %v", os.Getenv("ABT2_VERSION"), l.Online(), byHTTP, err)
+	})
 	port, err := strconv.Atoi(os.Getenv("PORT"))
 	if err != nil {
 		return err
@@ -103,6 +108,41 @@ func module(ctx context.Context, next string) error {
 		_ = s.Shutdown(limit)
 		return l.Close(limit)
 	}
+}
+
+// onlineByHTTP finds out whether this process's version is online as a program
+// without the SDK does, by what docs/sdk.md tells it.
+func onlineByHTTP(ctx context.Context) (bool, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, os.Getenv("ABT2_SERVER")+"/abt2.feed.v1.FeedService/Fetch", strings.NewReader("{}"))
+	if err != nil {
+		return false, err
+	}
+	r.Header.Set("Authorization", "Bearer "+os.Getenv("ABT2_CREDENTIAL"))
+	r.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return false, err
+	}
+	defer res.Body.Close()
+	var table struct {
+		Products []struct{ Name, Online string }
+		// An id is a string: JSON's numbers do not hold 64 bits.
+		Environments []struct {
+			ID       string
+			Versions []string
+		}
+	}
+	if err := json.NewDecoder(res.Body).Decode(&table); err != nil || res.StatusCode != http.StatusOK {
+		return false, fmt.Errorf("status %s: %w", res.Status, err)
+	}
+	for _, p := range table.Products {
+		for _, e := range table.Environments {
+			if p.Name == os.Getenv("ABT2_PRODUCT") && e.ID == p.Online {
+				return slices.Contains(e.Versions, os.Getenv("ABT2_VERSION")), nil
+			}
+		}
+	}
+	return false, fmt.Errorf("nothing is online in %+v", table)
 }
 
 // hopsOf asks for a page and returns the hops that it names.

@@ -157,6 +157,26 @@ func (in *installation) page(cookie string) string {
 	return fmt.Sprint(hops)
 }
 
+// text is what a path answers.
+func (in *installation) text(path, cookie string) string {
+	in.t.Helper()
+	r, err := http.NewRequestWithContext(in.t.Context(), http.MethodGet, in.edge+path, nil)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	r.Header.Set("Cookie", cookie)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	return string(b)
+}
+
 func (in *installation) noDifference() {
 	in.t.Helper()
 	d, err := in.api.Validate(in.t.Context(), abt2.ValidateRequest{Product: abt2.DefaultProduct})
@@ -182,6 +202,12 @@ func TestRelease(t *testing.T) {
 	}
 	if got := in.page(cookie); got != "[{web@2 3} {order@2 3}]" {
 		t.Errorf("the cookie shows %s", got)
+	}
+
+	for token, want := range map[string]string{"": "web@1: SDK true, HTTP true, error <nil>", cookie: "web@2: SDK false, HTTP false, error <nil>"} {
+		if got := in.text("/online", token); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 
 	load := in.underLoad()
