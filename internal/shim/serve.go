@@ -47,7 +47,7 @@ func (s *server) close() {
 func (s *server) Describe(context.Context, *connect.Request[shimpb.DescribeRequest]) (*connect.Response[shimpb.DescribeResponse], error) {
 	status, _ := s.keeper.snapshot()
 	return connect.NewResponse(&shimpb.DescribeResponse{
-		Protocol: shimpb.Protocol, Identity: s.keeper.who(), Status: status,
+		Protocol: shimpb.Protocol, Identity: s.keeper.who(), Status: status, Spec: s.keeper.spec,
 	}), nil
 }
 

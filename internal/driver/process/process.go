@@ -27,7 +27,6 @@ import (
 	"sync"
 
 	"abt2.dev"
-	"abt2.dev/internal/shim/shimpb"
 )
 
 // Config is what a platform needs to know. Dir and Shim are required.
@@ -155,6 +154,7 @@ func (p *Platform) load() error {
 	if err != nil {
 		return abt2.Wrap(abt2.CodeFailed, err, "the instances cannot be listed")
 	}
+	var work []func() error
 	for _, e := range entries {
 		id := abt2.InstanceID(e.Name())
 		v, seq, ok := parseID(id)
@@ -162,20 +162,19 @@ func (p *Platform) load() error {
 			p.log.Warn("this is not an instance's folder", "name", e.Name())
 			continue
 		}
-		dir := filepath.Join(p.cfg.Dir, instancesDir, e.Name())
-		spec, err := shimpb.ReadSpec(dir)
-		if os.IsNotExist(err) {
-			// The server was killed before it had decided what to start here.
-			if err := os.RemoveAll(dir); err != nil {
-				return abt2.Wrap(abt2.CodeFailed, err, "the remains of %s cannot be removed", id)
-			}
-			continue
-		}
-		if err != nil {
-			return abt2.Wrap(abt2.CodeFailed, err, "instance %s cannot be read; restore the file, or end its processes and remove its folder", id)
-		}
-		p.instances[id] = newInstance(id, v, seq, dir, spec)
 		p.ledger.LastInstance = max(p.ledger.LastInstance, seq)
+		work = append(work, func() error {
+			i, err := p.find(id, v, seq)
+			if err == nil && i != nil {
+				p.mu.Lock()
+				p.instances[id] = i
+				p.mu.Unlock()
+			}
+			return err
+		})
+	}
+	if err := each(work); err != nil {
+		return err
 	}
 	return p.tidy()
 }

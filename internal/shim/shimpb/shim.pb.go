@@ -123,9 +123,12 @@ func (*DescribeRequest) Descriptor() ([]byte, []int) {
 type DescribeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// protocol is the highest version that the shim speaks.
-	Protocol      uint32    `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
-	Identity      *Identity `protobuf:"bytes,2,opt,name=identity,proto3" json:"identity,omitempty"`
-	Status        *Status   `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	Protocol uint32    `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	Identity *Identity `protobuf:"bytes,2,opt,name=identity,proto3" json:"identity,omitempty"`
+	Status   *Status   `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	// spec is what the shim follows, as it read it when it started: spec.json may
+	// have been lost or edited since.
+	Spec          *Spec `protobuf:"bytes,4,opt,name=spec,proto3" json:"spec,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -177,6 +180,13 @@ func (x *DescribeResponse) GetIdentity() *Identity {
 func (x *DescribeResponse) GetStatus() *Status {
 	if x != nil {
 		return x.Status
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetSpec() *Spec {
+	if x != nil {
+		return x.Spec
 	}
 	return nil
 }
@@ -872,11 +882,12 @@ var File_shimpb_shim_proto protoreflect.FileDescriptor
 const file_shimpb_shim_proto_rawDesc = "" +
 	"\n" +
 	"\x11shimpb/shim.proto\x12\fabt2.shim.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
-	"\x0fDescribeRequest\"\x90\x01\n" +
+	"\x0fDescribeRequest\"\xb8\x01\n" +
 	"\x10DescribeResponse\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x122\n" +
 	"\bidentity\x18\x02 \x01(\v2\x16.abt2.shim.v1.IdentityR\bidentity\x12,\n" +
-	"\x06status\x18\x03 \x01(\v2\x14.abt2.shim.v1.StatusR\x06status\"\x0e\n" +
+	"\x06status\x18\x03 \x01(\v2\x14.abt2.shim.v1.StatusR\x06status\x12&\n" +
+	"\x04spec\x18\x04 \x01(\v2\x12.abt2.shim.v1.SpecR\x04spec\"\x0e\n" +
 	"\fWatchRequest\"=\n" +
 	"\rWatchResponse\x12,\n" +
 	"\x06status\x18\x01 \x01(\v2\x14.abt2.shim.v1.StatusR\x06status\">\n" +
@@ -987,34 +998,35 @@ var file_shimpb_shim_proto_goTypes = []any{
 var file_shimpb_shim_proto_depIdxs = []int32{
 	7,  // 0: abt2.shim.v1.DescribeResponse.identity:type_name -> abt2.shim.v1.Identity
 	9,  // 1: abt2.shim.v1.DescribeResponse.status:type_name -> abt2.shim.v1.Status
-	9,  // 2: abt2.shim.v1.WatchResponse.status:type_name -> abt2.shim.v1.Status
-	15, // 3: abt2.shim.v1.StopRequest.grace:type_name -> google.protobuf.Duration
-	8,  // 4: abt2.shim.v1.Identity.shim:type_name -> abt2.shim.v1.Process
-	8,  // 5: abt2.shim.v1.Identity.child:type_name -> abt2.shim.v1.Process
-	0,  // 6: abt2.shim.v1.Status.state:type_name -> abt2.shim.v1.State
-	16, // 7: abt2.shim.v1.Status.since:type_name -> google.protobuf.Timestamp
-	13, // 8: abt2.shim.v1.Spec.module_env:type_name -> abt2.shim.v1.Spec.ModuleEnvEntry
-	14, // 9: abt2.shim.v1.Spec.abt2_env:type_name -> abt2.shim.v1.Spec.Abt2EnvEntry
-	15, // 10: abt2.shim.v1.Spec.ready_timeout:type_name -> google.protobuf.Duration
-	15, // 11: abt2.shim.v1.Spec.stop_grace:type_name -> google.protobuf.Duration
-	11, // 12: abt2.shim.v1.Spec.timing:type_name -> abt2.shim.v1.Timing
-	12, // 13: abt2.shim.v1.Spec.log_limits:type_name -> abt2.shim.v1.LogLimits
-	15, // 14: abt2.shim.v1.Timing.check_every:type_name -> google.protobuf.Duration
-	15, // 15: abt2.shim.v1.Timing.check_timeout:type_name -> google.protobuf.Duration
-	15, // 16: abt2.shim.v1.Timing.backoff_min:type_name -> google.protobuf.Duration
-	15, // 17: abt2.shim.v1.Timing.backoff_max:type_name -> google.protobuf.Duration
-	15, // 18: abt2.shim.v1.Timing.backoff_reset:type_name -> google.protobuf.Duration
-	1,  // 19: abt2.shim.v1.ShimService.Describe:input_type -> abt2.shim.v1.DescribeRequest
-	3,  // 20: abt2.shim.v1.ShimService.Watch:input_type -> abt2.shim.v1.WatchRequest
-	5,  // 21: abt2.shim.v1.ShimService.Stop:input_type -> abt2.shim.v1.StopRequest
-	2,  // 22: abt2.shim.v1.ShimService.Describe:output_type -> abt2.shim.v1.DescribeResponse
-	4,  // 23: abt2.shim.v1.ShimService.Watch:output_type -> abt2.shim.v1.WatchResponse
-	6,  // 24: abt2.shim.v1.ShimService.Stop:output_type -> abt2.shim.v1.StopResponse
-	22, // [22:25] is the sub-list for method output_type
-	19, // [19:22] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	10, // 2: abt2.shim.v1.DescribeResponse.spec:type_name -> abt2.shim.v1.Spec
+	9,  // 3: abt2.shim.v1.WatchResponse.status:type_name -> abt2.shim.v1.Status
+	15, // 4: abt2.shim.v1.StopRequest.grace:type_name -> google.protobuf.Duration
+	8,  // 5: abt2.shim.v1.Identity.shim:type_name -> abt2.shim.v1.Process
+	8,  // 6: abt2.shim.v1.Identity.child:type_name -> abt2.shim.v1.Process
+	0,  // 7: abt2.shim.v1.Status.state:type_name -> abt2.shim.v1.State
+	16, // 8: abt2.shim.v1.Status.since:type_name -> google.protobuf.Timestamp
+	13, // 9: abt2.shim.v1.Spec.module_env:type_name -> abt2.shim.v1.Spec.ModuleEnvEntry
+	14, // 10: abt2.shim.v1.Spec.abt2_env:type_name -> abt2.shim.v1.Spec.Abt2EnvEntry
+	15, // 11: abt2.shim.v1.Spec.ready_timeout:type_name -> google.protobuf.Duration
+	15, // 12: abt2.shim.v1.Spec.stop_grace:type_name -> google.protobuf.Duration
+	11, // 13: abt2.shim.v1.Spec.timing:type_name -> abt2.shim.v1.Timing
+	12, // 14: abt2.shim.v1.Spec.log_limits:type_name -> abt2.shim.v1.LogLimits
+	15, // 15: abt2.shim.v1.Timing.check_every:type_name -> google.protobuf.Duration
+	15, // 16: abt2.shim.v1.Timing.check_timeout:type_name -> google.protobuf.Duration
+	15, // 17: abt2.shim.v1.Timing.backoff_min:type_name -> google.protobuf.Duration
+	15, // 18: abt2.shim.v1.Timing.backoff_max:type_name -> google.protobuf.Duration
+	15, // 19: abt2.shim.v1.Timing.backoff_reset:type_name -> google.protobuf.Duration
+	1,  // 20: abt2.shim.v1.ShimService.Describe:input_type -> abt2.shim.v1.DescribeRequest
+	3,  // 21: abt2.shim.v1.ShimService.Watch:input_type -> abt2.shim.v1.WatchRequest
+	5,  // 22: abt2.shim.v1.ShimService.Stop:input_type -> abt2.shim.v1.StopRequest
+	2,  // 23: abt2.shim.v1.ShimService.Describe:output_type -> abt2.shim.v1.DescribeResponse
+	4,  // 24: abt2.shim.v1.ShimService.Watch:output_type -> abt2.shim.v1.WatchResponse
+	6,  // 25: abt2.shim.v1.ShimService.Stop:output_type -> abt2.shim.v1.StopResponse
+	23, // [23:26] is the sub-list for method output_type
+	20, // [20:23] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_shimpb_shim_proto_init() }
