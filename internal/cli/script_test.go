@@ -27,7 +27,8 @@ import (
 //	serve [ARG...]                start abt2 server on free ports and wait until it is ready; sets ABT2_SERVER and EDGE (a URL)
 //	stopserver [kill]             end it by SIGTERM, or by SIGKILL
 //	fetch STATUS PATH REGEXP [COOKIE]   ask the edge; status and body must be so
-//	killshim MODULE               kill the keepers of a module's instances
+//	signalshim SIGNAL MODULE      send a signal to the keepers of a module's instances
+//	eventually PROGRAM ARG...     run a program until it succeeds
 //	waitline FILE REGEXP [VAR...] wait until a line of the file matches, and set the variables to its groups
 func TestScripts(t *testing.T) {
 	bin := t.TempDir()
@@ -48,7 +49,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "freshdata": freshData, "serve": serve, "stopserver": stopServer, "waitline": waitLine,
-			"fetch": fetch, "killshim": killShim,
+			"fetch": fetch, "signalshim": signalShim, "eventually": eventually,
 		},
 		UpdateScripts: *update,
 	})
@@ -226,9 +227,24 @@ func fetch(ts *testscript.TestScript, neg bool, args []string) {
 
 // killShim ends keepers as an operator's slip would. They are found by the
 // folder that their command line names.
-func killShim(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage, after serve: killshim MODULE")
+func signalShim(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage, after serve: signalshim SIGNAL MODULE")
 	}
-	ts.Check(ts.Exec("pkill", "-KILL", "-f", "abt2 shim --dir="+ts.Getenv("ABT2_DATA")+"/platform/instances/"+args[0]+"-"))
+	ts.Check(ts.Exec("pkill", "-"+args[0], "-f", "abt2 shim --dir="+ts.Getenv("ABT2_DATA")+"/platform/instances/"+args[1]+"-"))
+}
+
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: eventually PROGRAM ARG...")
+	}
+	for deadline := time.Now().Add(patience); ; {
+		err := ts.Exec(args[0], args[1:]...)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s: %v", args[0], err)
+		}
+	}
 }

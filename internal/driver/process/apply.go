@@ -151,6 +151,24 @@ func (p *Platform) revive(ctx context.Context, i *instance, w abt2.Workload) err
 	return p.launch(ctx, i)
 }
 
+// restart starts an instance's shim again, as it was, if it has ended and the
+// instance is not to end.
+func (p *Platform) restart(ctx context.Context, i *instance) error {
+	unlock, err := p.versions.lock(ctx, i.version)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if i.getSpec().GetEnded() {
+		return nil
+	}
+	if _, alive, err := shimpb.Keeper(i.dir); alive || err != nil {
+		return err
+	}
+	p.log.Warn("an instance's shim has ended by itself; starting it again", "instance", i.id)
+	return p.launch(ctx, i)
+}
+
 // end ends an instance and returns when that is proved. The decision is written
 // first: whoever comes after a crash goes on ending it.
 func (p *Platform) end(ctx context.Context, i *instance) error {

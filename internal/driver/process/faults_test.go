@@ -46,7 +46,7 @@ func TestKilledShim(t *testing.T) {
 	before := m.healthy(p, 1)[0]
 	pid := m.get(before, "/pid")
 	m.signal(m.keeper(p, before.ID), syscall.SIGKILL)
-	dead := m.until(p, "unreachable", func(all []abt2.Instance) bool { return all[0].State == abt2.InstanceUnreachable })[0]
+	dead := m.unreachable(p)
 	if !strings.Contains(dead.Detail, "its shim has ended") || dead.Address != before.Address {
 		t.Errorf("a dead shim's instance: %+v", dead)
 	}
@@ -58,6 +58,30 @@ func TestKilledShim(t *testing.T) {
 	after := m.healthy(p, 1)[0]
 	if after.ID != before.ID || after.Address != before.Address || m.get(after, "/pid") == pid {
 		t.Errorf("after its shim's death: %+v process %s, before: %+v process %s", after, m.get(after, "/pid"), before, pid)
+	}
+}
+
+// A platform that watches starts again what it has seen running.
+func TestAKilledShimIsStartedAgain(t *testing.T) {
+	m := newMachine(t)
+	p := m.server()
+	m.apply(p, m.workload(order1, 1))
+	before := m.healthy(p, 1)[0]
+	shim := m.keeper(p, before.ID)
+	killed := false
+	after := m.until(p, "another shim", func(all []abt2.Instance) bool {
+		if !killed {
+			killed = true
+			m.signal(shim, syscall.SIGKILL)
+		}
+		pid, alive, err := shimpb.Keeper(filepath.Dir(m.record(before)))
+		return all[0].State == abt2.InstanceHealthy && err == nil && alive && pid != shim
+	})[0]
+	if after.ID != before.ID || after.Address != before.Address || m.get(after, "/healthz") != "ok\n" {
+		t.Errorf("%+v, was %+v", after, before)
+	}
+	if err := p.Remove(t.Context(), order1); err != nil || len(m.instances(p)) > 0 {
+		t.Errorf("Remove: %v, left %v", err, m.instances(p))
 	}
 }
 
@@ -313,6 +337,16 @@ func TestForeignListenerIsNotHealth(t *testing.T) {
 }
 
 // poll waits for what gives no signal.
+// unreachable waits, without watching, until the one instance cannot be asked.
+func (m *machine) unreachable(p *Platform) (dead abt2.Instance) {
+	m.Helper()
+	m.poll("the shim's end", func() bool {
+		dead = m.instances(p)[0] // which reaps
+		return dead.State == abt2.InstanceUnreachable
+	})
+	return dead
+}
+
 func (m *machine) poll(what string, ok func() bool) {
 	m.Helper()
 	ctx, cancel := context.WithTimeout(m.Context(), 30*time.Second)

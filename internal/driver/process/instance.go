@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -24,6 +25,8 @@ type instance struct {
 	seq     uint64
 	dir     string
 	shim    shimpbconnect.ShimServiceClient
+
+	answered atomic.Bool // the shim has, to this process
 
 	mu   sync.Mutex
 	spec *shimpb.Spec // replaced, never changed
@@ -100,6 +103,7 @@ func (i *instance) describe(ctx context.Context) (*shimpb.DescribeResponse, erro
 	if who := r.Msg.GetIdentity().GetInstance(); who != string(i.id) {
 		return nil, fmt.Errorf("the shim of %q answers at its socket", who)
 	}
+	i.answered.Store(true)
 	return r.Msg, nil
 }
 

@@ -70,8 +70,7 @@ func TestADamagedRecordThatNobodyKeepsIsReplaced(t *testing.T) {
 			m.apply(p, m.workload(order1, 1))
 			before := m.healthy(p, 1)[0]
 			m.signal(m.keeper(p, before.ID), syscall.SIGKILL)
-			m.until(p, "unreachable", func(all []abt2.Instance) bool { return all[0].State == abt2.InstanceUnreachable })
-			m.instances(p) // which reaps
+			m.unreachable(p)
 			if err := tt.do(m.record(before)); err != nil {
 				t.Fatal(err)
 			}

@@ -101,7 +101,9 @@ func (p *Platform) follow(ctx context.Context, mark func()) {
 	}
 }
 
-// followOne marks whenever the instance's status is another, until ctx ends.
+// followOne marks whenever the instance's status is another, until ctx ends. A
+// shim that has answered and is killed, by the system for its memory, say, is
+// started again; one that was never there is Apply's to start.
 func (p *Platform) followOne(ctx context.Context, i *instance, mark func()) {
 	const most = time.Second
 	wait := lockPoll
@@ -116,6 +118,11 @@ func (p *Platform) followOne(ctx context.Context, i *instance, mark func()) {
 			}
 			_ = stream.Close()
 			mark()
+		}
+		if i.answered.Load() && ctx.Err() == nil {
+			if err := p.restart(ctx, i); err != nil && ctx.Err() == nil {
+				p.log.Error("an instance whose shim has ended cannot be started again", "instance", i.id, "error", err)
+			}
 		}
 		// There is no shim now, or it is only coming up.
 		t := time.NewTimer(wait)
