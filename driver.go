@@ -33,6 +33,8 @@ type Instance struct {
 	Restarts int           `json:"restarts"`
 	Since    time.Time     `json:"since"`  // of State, for display
 	Detail   string        `json:"detail"` // why it is not healthy, for people
+	// Fault is what a Saboteur does to it now; empty: nothing.
+	Fault FaultKind `json:"fault,omitempty"`
 }
 
 // Workload asks a platform to run one version.
@@ -74,6 +76,26 @@ type LogReader interface {
 	// to the last lines of each; negative is no limit. With follow it goes on
 	// until the context ends.
 	Logs(ctx context.Context, v VersionID, tail int, follow bool, w io.Writer) error
+}
+
+// Saboteur is the ability of a platform to strike an instance on purpose, for a
+// drill. Whether anybody may ask for that is not the platform's to decide. Every
+// fault ends by itself, at the latest after LongestFault, whatever becomes of
+// who asked for it: of the server, and of the platform's own processes.
+//
+// Errors have CodeNotFound for an instance that does not exist, CodeRefused for
+// one that does not run or is under a fault already, and CodeInvalid for a time
+// that is not above zero and at most LongestFault.
+type Saboteur interface {
+	// Kill ends the instance's processes at once, and returns when they have
+	// ended. The platform starts them again as after any crash.
+	Kill(ctx context.Context, id InstanceID) error
+	// Pause makes the instance stand still for d and returns when it does.
+	// Instance.Fault tells so for as long.
+	Pause(ctx context.Context, id InstanceID, d time.Duration) error
+	// Slow lets the instance run for a tenth of the time only, in short slices,
+	// for d, and returns when that has begun. Instance.Fault tells so for as long.
+	Slow(ctx context.Context, id InstanceID, d time.Duration) error
 }
 
 // Edge is one gateway instance. Calls may come from several goroutines.

@@ -25,6 +25,7 @@ type keeper struct {
 	starter *starter
 	backoff *backoff
 
+	orders   chan order    // of faults
 	stopping chan struct{} // closed by the first stop
 	ended    chan struct{} // closed when the instance is proved ended
 
@@ -38,7 +39,7 @@ type keeper struct {
 func newKeeper(spec *shimpb.Spec, self *shimpb.Identity, out *logFile, random func() float64) *keeper {
 	return &keeper{
 		spec: spec, out: out, starter: newStarter(), backoff: newBackoff(spec.GetTiming(), random),
-		stopping: make(chan struct{}), ended: make(chan struct{}),
+		orders: make(chan order), stopping: make(chan struct{}), ended: make(chan struct{}),
 		identity: self, changed: make(chan struct{}),
 		status: &shimpb.Status{State: shimpb.State_STATE_STARTING, Since: timestamppb.Now()},
 	}
@@ -124,10 +125,24 @@ func (k *keeper) run(tried func()) {
 		delay := k.backoff.next()
 		k.out.note("%v; starting again in %v", err, delay.Round(time.Millisecond))
 		k.set(shimpb.State_STATE_BACKOFF, err.Error())
+		if !k.rest(delay) {
+			return
+		}
+	}
+}
+
+// rest waits before the next start, and refuses faults meanwhile. It returns
+// false when the keeper was told to stop.
+func (k *keeper) rest(delay time.Duration) bool {
+	over := time.After(delay)
+	for {
 		select {
 		case <-k.stopping:
-			return
-		case <-time.After(delay):
+			return false
+		case <-over:
+			return true
+		case o := <-k.orders:
+			o.answer <- verdict{err: errNoChild}
 		}
 	}
 }
@@ -163,6 +178,7 @@ func (k *keeper) start() (*child, error) {
 func (k *keeper) attend(c *child) error {
 	began := time.Now()
 	results, done := k.probe(c)
+	struck := &disturbance{child: c, tell: func(f shimpb.Fault) { k.update(func(st *shimpb.Status) { st.Fault = f }) }}
 	last := &vitals{began: began, ready: k.spec.GetReadyTimeout().AsDuration()}
 	var healthySince time.Time
 	for running := true; running; {
@@ -171,6 +187,11 @@ func (k *keeper) attend(c *child) error {
 			running = false
 		case <-k.stopping:
 			running = false
+		case o := <-k.orders:
+			status, _ := k.snapshot()
+			o.answer <- verdict{status.GetRestarts(), struck.begin(o)}
+		case <-struck.turn():
+			struck.proceed()
 		case err := <-results:
 			state, detail := last.observe(err)
 			if state == shimpb.State_STATE_HEALTHY && healthySince.IsZero() {
@@ -181,6 +202,7 @@ func (k *keeper) attend(c *child) error {
 			k.set(state, detail)
 		}
 	}
+	struck.end() // what stands still hears no SIGTERM
 	done()
 	if !healthySince.IsZero() {
 		k.backoff.healthyFor(time.Since(healthySince))

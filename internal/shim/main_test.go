@@ -23,8 +23,8 @@ import (
 	"abt2.dev/internal/shim/shimpb/shimpbconnect"
 )
 
-// TestMain makes the test binary a shim, or a process that leaves its group,
-// when it is started as one.
+// TestMain makes the test binary a shim, a module, or a process that leaves its
+// group, when it is started as one.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "loner" {
 		if err := errors.Join(syscall.Setpgid(0, 0), os.WriteFile(os.Args[2], fmt.Appendln(nil, os.Getpid()), 0o600)); err != nil {
@@ -34,16 +34,27 @@ func TestMain(m *testing.M) {
 		time.Sleep(time.Hour) // it is killed
 		os.Exit(0)
 	}
-	if len(os.Args) == 3 && os.Args[1] == "shim" {
+	programs := map[string]func(context.Context, string) error{"shim": Run, "module": module}
+	if len(os.Args) == 3 && programs[os.Args[1]] != nil {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
-		if err := Run(ctx, strings.TrimPrefix(os.Args[2], "--dir=")); err != nil {
+		if err := programs[os.Args[1]](ctx, strings.TrimPrefix(os.Args[2], "--dir=")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// module serves a health check until it is told to end.
+func module(ctx context.Context, port string) error {
+	s := &http.Server{Addr: "127.0.0.1:" + port, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
+	if err := s.ListenAndServe(); err != http.ErrServerClosed {
+		return err
+	}
+	return nil
 }
 
 // kept is an instance's folder and, while one runs, the shim.

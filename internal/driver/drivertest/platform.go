@@ -28,8 +28,9 @@ type Fixture struct {
 	Reopen func(t *testing.T) abt2.Platform
 }
 
-// Platform checks the promises of abt2.Platform, and those of abt2.LogReader
-// where the platform has the ability. Each test gets a platform of its own.
+// Platform checks the promises of abt2.Platform, and those of abt2.LogReader and
+// abt2.Saboteur where the platform has the ability. Each test gets a platform of
+// its own.
 func Platform(t *testing.T, open func(t *testing.T) (abt2.Platform, Fixture)) {
 	t.Helper()
 	tests := []struct {
@@ -50,6 +51,9 @@ func Platform(t *testing.T, open func(t *testing.T) (abt2.Platform, Fixture)) {
 		{"AtOnce", atOnce},
 		{"Reopen", reopen},
 		{"Logs", logs},
+		{"KillIsACrash", killIsACrash},
+		{"FaultsEndByThemselves", faultsEndByThemselves},
+		{"FaultsAreBounded", faultsAreBounded},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

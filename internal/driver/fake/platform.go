@@ -42,6 +42,7 @@ type line struct {
 var (
 	_ abt2.Platform  = (*Platform)(nil)
 	_ abt2.LogReader = (*Platform)(nil)
+	_ abt2.Saboteur  = (*Platform)(nil)
 )
 
 // NewPlatform returns a platform that runs nothing yet.
@@ -51,16 +52,6 @@ func NewPlatform() *Platform {
 		unhealthy: map[abt2.VersionID]bool{},
 		changed:   make(chan struct{}),
 	}
-}
-
-// Kill ends an instance's process once; it is started again at once.
-func (p *Platform) Kill(id abt2.InstanceID) {
-	p.update(func() {
-		if i := p.instances[id]; i != nil {
-			i.Restarts++
-			p.print(i, "killed; starting again")
-		}
-	})
 }
 
 // SetUnhealthy makes the checks of a version's instances, present and future,

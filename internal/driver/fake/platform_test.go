@@ -15,7 +15,11 @@ func TestPlatform(t *testing.T) {
 			Workload: func(_ *testing.T, v abt2.VersionID, scale int) abt2.Workload {
 				return abt2.Workload{Version: abt2.Version{ID: v, Config: abt2.Config{Kind: abt2.KindService}}, Scale: scale}
 			},
-			Crash:  func(_ *testing.T, i abt2.Instance) { p.Kill(i.ID) },
+			Crash: func(t *testing.T, i abt2.Instance) {
+				if err := p.Kill(t.Context(), i.ID); err != nil {
+					t.Fatal(err)
+				}
+			},
 			Reopen: func(*testing.T) abt2.Platform { return p }, // its state is nowhere else
 			Lives: func(t *testing.T, i abt2.Instance) bool {
 				all, err := p.Instances(t.Context())
@@ -57,7 +61,9 @@ func TestFaults(t *testing.T) {
 	p.SetUnreachable(i.ID, true)
 	see(abt2.InstanceUnreachable)
 	p.SetUnreachable(i.ID, false)
-	p.Kill(i.ID)
+	if err := p.Kill(t.Context(), i.ID); err != nil {
+		t.Fatal(err)
+	}
 	if got := see(abt2.InstanceHealthy); got.Restarts != 1 || got.ID != i.ID {
 		t.Errorf("after Kill: %+v", got)
 	}

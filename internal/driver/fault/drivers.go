@@ -8,14 +8,28 @@ import (
 )
 
 // Platform wraps a platform. Partially, Apply starts all instances but one, and
-// Remove ends all but one; nothing goes wrong with Logs, where there are any.
+// Remove ends all but one; nothing goes wrong with the abilities that it has.
 func (p *Plan) Platform(inner abt2.Platform) abt2.Platform {
 	w := &platform{plan: p, inner: inner}
-	if logs, ok := inner.(abt2.LogReader); ok {
+	logs, reads := inner.(abt2.LogReader)
+	saboteur, strikes := inner.(abt2.Saboteur)
+	switch {
+	case reads && strikes:
+		return struct {
+			*platform
+			abt2.LogReader
+			abt2.Saboteur
+		}{w, logs, saboteur}
+	case reads:
 		return struct {
 			*platform
 			abt2.LogReader
 		}{w, logs}
+	case strikes:
+		return struct {
+			*platform
+			abt2.Saboteur
+		}{w, saboteur}
 	}
 	return w
 }

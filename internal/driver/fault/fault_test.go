@@ -20,9 +20,13 @@ func TestUnarmed(t *testing.T) {
 		p := (&fault.Plan{}).Platform(inner)
 		return p, drivertest.Fixture{
 			Workload: func(_ *testing.T, v abt2.VersionID, scale int) abt2.Workload { return workload(v, scale) },
-			Crash:    func(_ *testing.T, i abt2.Instance) { inner.Kill(i.ID) },
-			Reopen:   func(*testing.T) abt2.Platform { return p },
-			Lives:    func(t *testing.T, i abt2.Instance) bool { return lives(t, inner, i.ID) },
+			Crash: func(t *testing.T, i abt2.Instance) {
+				if err := inner.Kill(t.Context(), i.ID); err != nil {
+					t.Fatal(err)
+				}
+			},
+			Reopen: func(*testing.T) abt2.Platform { return p },
+			Lives:  func(t *testing.T, i abt2.Instance) bool { return lives(t, inner, i.ID) },
 		}
 	})
 }

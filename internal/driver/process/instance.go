@@ -118,6 +118,9 @@ func (i *instance) look(ctx context.Context) abt2.Instance {
 	if err == nil {
 		s := d.GetStatus()
 		out.State, out.Restarts, out.Since, out.Detail = state(s.GetState()), int(s.GetRestarts()), s.GetSince().AsTime(), s.GetDetail()
+		if out.Fault = fault(s.GetFault()); out.Fault != "" {
+			out.Detail = strings.TrimSuffix(fmt.Sprintf("%s, for a drill: %s", out.Fault, out.Detail), ": ")
+		}
 	} else {
 		out.Detail = i.whySilent(err)
 	}

@@ -26,6 +26,58 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Fault int32
+
+const (
+	Fault_FAULT_UNSPECIFIED Fault = 0
+	Fault_FAULT_KILL        Fault = 1 // SIGKILL to the child's process group; it is started again as after any crash
+	Fault_FAULT_PAUSE       Fault = 2 // the group stands still
+	Fault_FAULT_SLOW        Fault = 3 // the group stands still for nine tenths of the time, in short slices
+)
+
+// Enum value maps for Fault.
+var (
+	Fault_name = map[int32]string{
+		0: "FAULT_UNSPECIFIED",
+		1: "FAULT_KILL",
+		2: "FAULT_PAUSE",
+		3: "FAULT_SLOW",
+	}
+	Fault_value = map[string]int32{
+		"FAULT_UNSPECIFIED": 0,
+		"FAULT_KILL":        1,
+		"FAULT_PAUSE":       2,
+		"FAULT_SLOW":        3,
+	}
+)
+
+func (x Fault) Enum() *Fault {
+	p := new(Fault)
+	*p = x
+	return p
+}
+
+func (x Fault) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Fault) Descriptor() protoreflect.EnumDescriptor {
+	return file_shimpb_shim_proto_enumTypes[0].Descriptor()
+}
+
+func (Fault) Type() protoreflect.EnumType {
+	return &file_shimpb_shim_proto_enumTypes[0]
+}
+
+func (x Fault) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Fault.Descriptor instead.
+func (Fault) EnumDescriptor() ([]byte, []int) {
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{0}
+}
+
 type State int32
 
 const (
@@ -68,11 +120,11 @@ func (x State) String() string {
 }
 
 func (State) Descriptor() protoreflect.EnumDescriptor {
-	return file_shimpb_shim_proto_enumTypes[0].Descriptor()
+	return file_shimpb_shim_proto_enumTypes[1].Descriptor()
 }
 
 func (State) Type() protoreflect.EnumType {
-	return &file_shimpb_shim_proto_enumTypes[0]
+	return &file_shimpb_shim_proto_enumTypes[1]
 }
 
 func (x State) Number() protoreflect.EnumNumber {
@@ -81,7 +133,7 @@ func (x State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use State.Descriptor instead.
 func (State) EnumDescriptor() ([]byte, []int) {
-	return file_shimpb_shim_proto_rawDescGZIP(), []int{0}
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{1}
 }
 
 type DescribeRequest struct {
@@ -352,6 +404,94 @@ func (*StopResponse) Descriptor() ([]byte, []int) {
 	return file_shimpb_shim_proto_rawDescGZIP(), []int{5}
 }
 
+type DisturbRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Fault         Fault                  `protobuf:"varint,1,opt,name=fault,proto3,enum=abt2.shim.v1.Fault" json:"fault,omitempty"`
+	For           *durationpb.Duration   `protobuf:"bytes,2,opt,name=for,proto3" json:"for,omitempty"` // of pause and slow
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisturbRequest) Reset() {
+	*x = DisturbRequest{}
+	mi := &file_shimpb_shim_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisturbRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisturbRequest) ProtoMessage() {}
+
+func (x *DisturbRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shimpb_shim_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisturbRequest.ProtoReflect.Descriptor instead.
+func (*DisturbRequest) Descriptor() ([]byte, []int) {
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DisturbRequest) GetFault() Fault {
+	if x != nil {
+		return x.Fault
+	}
+	return Fault_FAULT_UNSPECIFIED
+}
+
+func (x *DisturbRequest) GetFor() *durationpb.Duration {
+	if x != nil {
+		return x.For
+	}
+	return nil
+}
+
+type DisturbResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisturbResponse) Reset() {
+	*x = DisturbResponse{}
+	mi := &file_shimpb_shim_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisturbResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisturbResponse) ProtoMessage() {}
+
+func (x *DisturbResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shimpb_shim_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisturbResponse.ProtoReflect.Descriptor instead.
+func (*DisturbResponse) Descriptor() ([]byte, []int) {
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{7}
+}
+
 // Identity tells processes apart: a process id alone is used again. It is also
 // the content of shim.json.
 type Identity struct {
@@ -369,7 +509,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_shimpb_shim_proto_msgTypes[6]
+	mi := &file_shimpb_shim_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -381,7 +521,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_shimpb_shim_proto_msgTypes[6]
+	mi := &file_shimpb_shim_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -394,7 +534,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_shimpb_shim_proto_rawDescGZIP(), []int{6}
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Identity) GetInstance() string {
@@ -436,7 +576,7 @@ type Process struct {
 
 func (x *Process) Reset() {
 	*x = Process{}
-	mi := &file_shimpb_shim_proto_msgTypes[7]
+	mi := &file_shimpb_shim_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -448,7 +588,7 @@ func (x *Process) String() string {
 func (*Process) ProtoMessage() {}
 
 func (x *Process) ProtoReflect() protoreflect.Message {
-	mi := &file_shimpb_shim_proto_msgTypes[7]
+	mi := &file_shimpb_shim_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -461,7 +601,7 @@ func (x *Process) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Process.ProtoReflect.Descriptor instead.
 func (*Process) Descriptor() ([]byte, []int) {
-	return file_shimpb_shim_proto_rawDescGZIP(), []int{7}
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Process) GetPid() int32 {
@@ -483,14 +623,15 @@ type Status struct {
 	State         State                  `protobuf:"varint,1,opt,name=state,proto3,enum=abt2.shim.v1.State" json:"state,omitempty"`
 	Since         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"` // of state, for display
 	Restarts      uint32                 `protobuf:"varint,3,opt,name=restarts,proto3" json:"restarts,omitempty"`
-	Detail        string                 `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"` // why it is not healthy, for people
+	Detail        string                 `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`                        // why it is not healthy, for people
+	Fault         Fault                  `protobuf:"varint,5,opt,name=fault,proto3,enum=abt2.shim.v1.Fault" json:"fault,omitempty"` // that the child is under now
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_shimpb_shim_proto_msgTypes[8]
+	mi := &file_shimpb_shim_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -502,7 +643,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_shimpb_shim_proto_msgTypes[8]
+	mi := &file_shimpb_shim_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -515,7 +656,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_shimpb_shim_proto_rawDescGZIP(), []int{8}
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Status) GetState() State {
@@ -544,6 +685,13 @@ func (x *Status) GetDetail() string {
 		return x.Detail
 	}
 	return ""
+}
+
+func (x *Status) GetFault() Fault {
+	if x != nil {
+		return x.Fault
+	}
+	return Fault_FAULT_UNSPECIFIED
 }
 
 // Spec is the content of spec.json: all that a shim needs to know. It holds the
@@ -579,7 +727,7 @@ type Spec struct {
 
 func (x *Spec) Reset() {
 	*x = Spec{}
-	mi := &file_shimpb_shim_proto_msgTypes[9]
+	mi := &file_shimpb_shim_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -591,7 +739,7 @@ func (x *Spec) String() string {
 func (*Spec) ProtoMessage() {}
 
 func (x *Spec) ProtoReflect() protoreflect.Message {
-	mi := &file_shimpb_shim_proto_msgTypes[9]
+	mi := &file_shimpb_shim_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -604,7 +752,7 @@ func (x *Spec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spec.ProtoReflect.Descriptor instead.
 func (*Spec) Descriptor() ([]byte, []int) {
-	return file_shimpb_shim_proto_rawDescGZIP(), []int{9}
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Spec) GetProtocol() uint32 {
@@ -761,7 +909,7 @@ type Timing struct {
 
 func (x *Timing) Reset() {
 	*x = Timing{}
-	mi := &file_shimpb_shim_proto_msgTypes[10]
+	mi := &file_shimpb_shim_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -773,7 +921,7 @@ func (x *Timing) String() string {
 func (*Timing) ProtoMessage() {}
 
 func (x *Timing) ProtoReflect() protoreflect.Message {
-	mi := &file_shimpb_shim_proto_msgTypes[10]
+	mi := &file_shimpb_shim_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -786,7 +934,7 @@ func (x *Timing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timing.ProtoReflect.Descriptor instead.
 func (*Timing) Descriptor() ([]byte, []int) {
-	return file_shimpb_shim_proto_rawDescGZIP(), []int{10}
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Timing) GetCheckEvery() *durationpb.Duration {
@@ -835,7 +983,7 @@ type LogLimits struct {
 
 func (x *LogLimits) Reset() {
 	*x = LogLimits{}
-	mi := &file_shimpb_shim_proto_msgTypes[11]
+	mi := &file_shimpb_shim_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -847,7 +995,7 @@ func (x *LogLimits) String() string {
 func (*LogLimits) ProtoMessage() {}
 
 func (x *LogLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_shimpb_shim_proto_msgTypes[11]
+	mi := &file_shimpb_shim_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -860,7 +1008,7 @@ func (x *LogLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLimits.ProtoReflect.Descriptor instead.
 func (*LogLimits) Descriptor() ([]byte, []int) {
-	return file_shimpb_shim_proto_rawDescGZIP(), []int{11}
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LogLimits) GetBytes() int64 {
@@ -893,7 +1041,11 @@ const file_shimpb_shim_proto_rawDesc = "" +
 	"\x06status\x18\x01 \x01(\v2\x14.abt2.shim.v1.StatusR\x06status\">\n" +
 	"\vStopRequest\x12/\n" +
 	"\x05grace\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05grace\"\x0e\n" +
-	"\fStopResponse\"\x92\x01\n" +
+	"\fStopResponse\"h\n" +
+	"\x0eDisturbRequest\x12)\n" +
+	"\x05fault\x18\x01 \x01(\x0e2\x13.abt2.shim.v1.FaultR\x05fault\x12+\n" +
+	"\x03for\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03for\"\x11\n" +
+	"\x0fDisturbResponse\"\x92\x01\n" +
 	"\bIdentity\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x12\n" +
 	"\x04boot\x18\x02 \x01(\tR\x04boot\x12)\n" +
@@ -901,12 +1053,13 @@ const file_shimpb_shim_proto_rawDesc = "" +
 	"\x05child\x18\x04 \x01(\v2\x15.abt2.shim.v1.ProcessR\x05child\"1\n" +
 	"\aProcess\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x05R\x03pid\x12\x14\n" +
-	"\x05start\x18\x02 \x01(\x04R\x05start\"\x99\x01\n" +
+	"\x05start\x18\x02 \x01(\x04R\x05start\"\xc4\x01\n" +
 	"\x06Status\x12)\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x13.abt2.shim.v1.StateR\x05state\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
 	"\brestarts\x18\x03 \x01(\rR\brestarts\x12\x16\n" +
-	"\x06detail\x18\x04 \x01(\tR\x06detail\"\xaf\x06\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\x12)\n" +
+	"\x05fault\x18\x05 \x01(\x0e2\x13.abt2.shim.v1.FaultR\x05fault\"\xaf\x06\n" +
 	"\x04Spec\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x16\n" +
@@ -949,18 +1102,26 @@ const file_shimpb_shim_proto_rawDesc = "" +
 	"\rbackoff_reset\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\fbackoffReset\"7\n" +
 	"\tLogLimits\x12\x14\n" +
 	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\x12\x14\n" +
-	"\x05files\x18\x02 \x01(\rR\x05files*\x81\x01\n" +
+	"\x05files\x18\x02 \x01(\rR\x05files*O\n" +
+	"\x05Fault\x12\x15\n" +
+	"\x11FAULT_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"FAULT_KILL\x10\x01\x12\x0f\n" +
+	"\vFAULT_PAUSE\x10\x02\x12\x0e\n" +
+	"\n" +
+	"FAULT_SLOW\x10\x03*\x81\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSTATE_STARTING\x10\x01\x12\x11\n" +
 	"\rSTATE_HEALTHY\x10\x02\x12\x13\n" +
 	"\x0fSTATE_UNHEALTHY\x10\x03\x12\x11\n" +
 	"\rSTATE_BACKOFF\x10\x04\x12\x12\n" +
-	"\x0eSTATE_STOPPING\x10\x052\xdb\x01\n" +
+	"\x0eSTATE_STOPPING\x10\x052\xa3\x02\n" +
 	"\vShimService\x12I\n" +
 	"\bDescribe\x12\x1d.abt2.shim.v1.DescribeRequest\x1a\x1e.abt2.shim.v1.DescribeResponse\x12B\n" +
 	"\x05Watch\x12\x1a.abt2.shim.v1.WatchRequest\x1a\x1b.abt2.shim.v1.WatchResponse0\x01\x12=\n" +
-	"\x04Stop\x12\x19.abt2.shim.v1.StopRequest\x1a\x1a.abt2.shim.v1.StopResponseB\x1fZ\x1dabt2.dev/internal/shim/shimpbb\x06proto3"
+	"\x04Stop\x12\x19.abt2.shim.v1.StopRequest\x1a\x1a.abt2.shim.v1.StopResponse\x12F\n" +
+	"\aDisturb\x12\x1c.abt2.shim.v1.DisturbRequest\x1a\x1d.abt2.shim.v1.DisturbResponseB\x1fZ\x1dabt2.dev/internal/shim/shimpbb\x06proto3"
 
 var (
 	file_shimpb_shim_proto_rawDescOnce sync.Once
@@ -974,59 +1135,67 @@ func file_shimpb_shim_proto_rawDescGZIP() []byte {
 	return file_shimpb_shim_proto_rawDescData
 }
 
-var file_shimpb_shim_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shimpb_shim_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_shimpb_shim_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_shimpb_shim_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_shimpb_shim_proto_goTypes = []any{
-	(State)(0),                    // 0: abt2.shim.v1.State
-	(*DescribeRequest)(nil),       // 1: abt2.shim.v1.DescribeRequest
-	(*DescribeResponse)(nil),      // 2: abt2.shim.v1.DescribeResponse
-	(*WatchRequest)(nil),          // 3: abt2.shim.v1.WatchRequest
-	(*WatchResponse)(nil),         // 4: abt2.shim.v1.WatchResponse
-	(*StopRequest)(nil),           // 5: abt2.shim.v1.StopRequest
-	(*StopResponse)(nil),          // 6: abt2.shim.v1.StopResponse
-	(*Identity)(nil),              // 7: abt2.shim.v1.Identity
-	(*Process)(nil),               // 8: abt2.shim.v1.Process
-	(*Status)(nil),                // 9: abt2.shim.v1.Status
-	(*Spec)(nil),                  // 10: abt2.shim.v1.Spec
-	(*Timing)(nil),                // 11: abt2.shim.v1.Timing
-	(*LogLimits)(nil),             // 12: abt2.shim.v1.LogLimits
-	nil,                           // 13: abt2.shim.v1.Spec.ModuleEnvEntry
-	nil,                           // 14: abt2.shim.v1.Spec.Abt2EnvEntry
-	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(Fault)(0),                    // 0: abt2.shim.v1.Fault
+	(State)(0),                    // 1: abt2.shim.v1.State
+	(*DescribeRequest)(nil),       // 2: abt2.shim.v1.DescribeRequest
+	(*DescribeResponse)(nil),      // 3: abt2.shim.v1.DescribeResponse
+	(*WatchRequest)(nil),          // 4: abt2.shim.v1.WatchRequest
+	(*WatchResponse)(nil),         // 5: abt2.shim.v1.WatchResponse
+	(*StopRequest)(nil),           // 6: abt2.shim.v1.StopRequest
+	(*StopResponse)(nil),          // 7: abt2.shim.v1.StopResponse
+	(*DisturbRequest)(nil),        // 8: abt2.shim.v1.DisturbRequest
+	(*DisturbResponse)(nil),       // 9: abt2.shim.v1.DisturbResponse
+	(*Identity)(nil),              // 10: abt2.shim.v1.Identity
+	(*Process)(nil),               // 11: abt2.shim.v1.Process
+	(*Status)(nil),                // 12: abt2.shim.v1.Status
+	(*Spec)(nil),                  // 13: abt2.shim.v1.Spec
+	(*Timing)(nil),                // 14: abt2.shim.v1.Timing
+	(*LogLimits)(nil),             // 15: abt2.shim.v1.LogLimits
+	nil,                           // 16: abt2.shim.v1.Spec.ModuleEnvEntry
+	nil,                           // 17: abt2.shim.v1.Spec.Abt2EnvEntry
+	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
 }
 var file_shimpb_shim_proto_depIdxs = []int32{
-	7,  // 0: abt2.shim.v1.DescribeResponse.identity:type_name -> abt2.shim.v1.Identity
-	9,  // 1: abt2.shim.v1.DescribeResponse.status:type_name -> abt2.shim.v1.Status
-	10, // 2: abt2.shim.v1.DescribeResponse.spec:type_name -> abt2.shim.v1.Spec
-	9,  // 3: abt2.shim.v1.WatchResponse.status:type_name -> abt2.shim.v1.Status
-	15, // 4: abt2.shim.v1.StopRequest.grace:type_name -> google.protobuf.Duration
-	8,  // 5: abt2.shim.v1.Identity.shim:type_name -> abt2.shim.v1.Process
-	8,  // 6: abt2.shim.v1.Identity.child:type_name -> abt2.shim.v1.Process
-	0,  // 7: abt2.shim.v1.Status.state:type_name -> abt2.shim.v1.State
-	16, // 8: abt2.shim.v1.Status.since:type_name -> google.protobuf.Timestamp
-	13, // 9: abt2.shim.v1.Spec.module_env:type_name -> abt2.shim.v1.Spec.ModuleEnvEntry
-	14, // 10: abt2.shim.v1.Spec.abt2_env:type_name -> abt2.shim.v1.Spec.Abt2EnvEntry
-	15, // 11: abt2.shim.v1.Spec.ready_timeout:type_name -> google.protobuf.Duration
-	15, // 12: abt2.shim.v1.Spec.stop_grace:type_name -> google.protobuf.Duration
-	11, // 13: abt2.shim.v1.Spec.timing:type_name -> abt2.shim.v1.Timing
-	12, // 14: abt2.shim.v1.Spec.log_limits:type_name -> abt2.shim.v1.LogLimits
-	15, // 15: abt2.shim.v1.Timing.check_every:type_name -> google.protobuf.Duration
-	15, // 16: abt2.shim.v1.Timing.check_timeout:type_name -> google.protobuf.Duration
-	15, // 17: abt2.shim.v1.Timing.backoff_min:type_name -> google.protobuf.Duration
-	15, // 18: abt2.shim.v1.Timing.backoff_max:type_name -> google.protobuf.Duration
-	15, // 19: abt2.shim.v1.Timing.backoff_reset:type_name -> google.protobuf.Duration
-	1,  // 20: abt2.shim.v1.ShimService.Describe:input_type -> abt2.shim.v1.DescribeRequest
-	3,  // 21: abt2.shim.v1.ShimService.Watch:input_type -> abt2.shim.v1.WatchRequest
-	5,  // 22: abt2.shim.v1.ShimService.Stop:input_type -> abt2.shim.v1.StopRequest
-	2,  // 23: abt2.shim.v1.ShimService.Describe:output_type -> abt2.shim.v1.DescribeResponse
-	4,  // 24: abt2.shim.v1.ShimService.Watch:output_type -> abt2.shim.v1.WatchResponse
-	6,  // 25: abt2.shim.v1.ShimService.Stop:output_type -> abt2.shim.v1.StopResponse
-	23, // [23:26] is the sub-list for method output_type
-	20, // [20:23] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	10, // 0: abt2.shim.v1.DescribeResponse.identity:type_name -> abt2.shim.v1.Identity
+	12, // 1: abt2.shim.v1.DescribeResponse.status:type_name -> abt2.shim.v1.Status
+	13, // 2: abt2.shim.v1.DescribeResponse.spec:type_name -> abt2.shim.v1.Spec
+	12, // 3: abt2.shim.v1.WatchResponse.status:type_name -> abt2.shim.v1.Status
+	18, // 4: abt2.shim.v1.StopRequest.grace:type_name -> google.protobuf.Duration
+	0,  // 5: abt2.shim.v1.DisturbRequest.fault:type_name -> abt2.shim.v1.Fault
+	18, // 6: abt2.shim.v1.DisturbRequest.for:type_name -> google.protobuf.Duration
+	11, // 7: abt2.shim.v1.Identity.shim:type_name -> abt2.shim.v1.Process
+	11, // 8: abt2.shim.v1.Identity.child:type_name -> abt2.shim.v1.Process
+	1,  // 9: abt2.shim.v1.Status.state:type_name -> abt2.shim.v1.State
+	19, // 10: abt2.shim.v1.Status.since:type_name -> google.protobuf.Timestamp
+	0,  // 11: abt2.shim.v1.Status.fault:type_name -> abt2.shim.v1.Fault
+	16, // 12: abt2.shim.v1.Spec.module_env:type_name -> abt2.shim.v1.Spec.ModuleEnvEntry
+	17, // 13: abt2.shim.v1.Spec.abt2_env:type_name -> abt2.shim.v1.Spec.Abt2EnvEntry
+	18, // 14: abt2.shim.v1.Spec.ready_timeout:type_name -> google.protobuf.Duration
+	18, // 15: abt2.shim.v1.Spec.stop_grace:type_name -> google.protobuf.Duration
+	14, // 16: abt2.shim.v1.Spec.timing:type_name -> abt2.shim.v1.Timing
+	15, // 17: abt2.shim.v1.Spec.log_limits:type_name -> abt2.shim.v1.LogLimits
+	18, // 18: abt2.shim.v1.Timing.check_every:type_name -> google.protobuf.Duration
+	18, // 19: abt2.shim.v1.Timing.check_timeout:type_name -> google.protobuf.Duration
+	18, // 20: abt2.shim.v1.Timing.backoff_min:type_name -> google.protobuf.Duration
+	18, // 21: abt2.shim.v1.Timing.backoff_max:type_name -> google.protobuf.Duration
+	18, // 22: abt2.shim.v1.Timing.backoff_reset:type_name -> google.protobuf.Duration
+	2,  // 23: abt2.shim.v1.ShimService.Describe:input_type -> abt2.shim.v1.DescribeRequest
+	4,  // 24: abt2.shim.v1.ShimService.Watch:input_type -> abt2.shim.v1.WatchRequest
+	6,  // 25: abt2.shim.v1.ShimService.Stop:input_type -> abt2.shim.v1.StopRequest
+	8,  // 26: abt2.shim.v1.ShimService.Disturb:input_type -> abt2.shim.v1.DisturbRequest
+	3,  // 27: abt2.shim.v1.ShimService.Describe:output_type -> abt2.shim.v1.DescribeResponse
+	5,  // 28: abt2.shim.v1.ShimService.Watch:output_type -> abt2.shim.v1.WatchResponse
+	7,  // 29: abt2.shim.v1.ShimService.Stop:output_type -> abt2.shim.v1.StopResponse
+	9,  // 30: abt2.shim.v1.ShimService.Disturb:output_type -> abt2.shim.v1.DisturbResponse
+	27, // [27:31] is the sub-list for method output_type
+	23, // [23:27] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_shimpb_shim_proto_init() }
@@ -1039,8 +1208,8 @@ func file_shimpb_shim_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shimpb_shim_proto_rawDesc), len(file_shimpb_shim_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   14,
+			NumEnums:      2,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -42,6 +42,8 @@ const (
 	ShimServiceWatchProcedure = "/abt2.shim.v1.ShimService/Watch"
 	// ShimServiceStopProcedure is the fully-qualified name of the ShimService's Stop RPC.
 	ShimServiceStopProcedure = "/abt2.shim.v1.ShimService/Stop"
+	// ShimServiceDisturbProcedure is the fully-qualified name of the ShimService's Disturb RPC.
+	ShimServiceDisturbProcedure = "/abt2.shim.v1.ShimService/Disturb"
 )
 
 // ShimServiceClient is a client for the abt2.shim.v1.ShimService service.
@@ -54,6 +56,12 @@ type ShimServiceClient interface {
 	// Stop ends the instance for good and answers when that is proved; then the
 	// shim ends too. A caller that gives up changes nothing about it.
 	Stop(context.Context, *connect.Request[shimpb.StopRequest]) (*connect.Response[shimpb.StopResponse], error)
+	// Disturb begins a fault and answers when it has begun; a killed child has
+	// ended then. It is refused with FAILED_PRECONDITION while no child runs or
+	// one is under a fault already, and with INVALID_ARGUMENT for a time beyond
+	// 30 seconds. A shim asks nobody for leave: whoever may open its socket could
+	// send these signals as well. Who may ask for a fault is the server's to say.
+	Disturb(context.Context, *connect.Request[shimpb.DisturbRequest]) (*connect.Response[shimpb.DisturbResponse], error)
 }
 
 // NewShimServiceClient constructs a client for the abt2.shim.v1.ShimService service. By default, it
@@ -85,6 +93,12 @@ func NewShimServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(shimServiceMethods.ByName("Stop")),
 			connect.WithClientOptions(opts...),
 		),
+		disturb: connect.NewClient[shimpb.DisturbRequest, shimpb.DisturbResponse](
+			httpClient,
+			baseURL+ShimServiceDisturbProcedure,
+			connect.WithSchema(shimServiceMethods.ByName("Disturb")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -93,6 +107,7 @@ type shimServiceClient struct {
 	describe *connect.Client[shimpb.DescribeRequest, shimpb.DescribeResponse]
 	watch    *connect.Client[shimpb.WatchRequest, shimpb.WatchResponse]
 	stop     *connect.Client[shimpb.StopRequest, shimpb.StopResponse]
+	disturb  *connect.Client[shimpb.DisturbRequest, shimpb.DisturbResponse]
 }
 
 // Describe calls abt2.shim.v1.ShimService.Describe.
@@ -110,6 +125,11 @@ func (c *shimServiceClient) Stop(ctx context.Context, req *connect.Request[shimp
 	return c.stop.CallUnary(ctx, req)
 }
 
+// Disturb calls abt2.shim.v1.ShimService.Disturb.
+func (c *shimServiceClient) Disturb(ctx context.Context, req *connect.Request[shimpb.DisturbRequest]) (*connect.Response[shimpb.DisturbResponse], error) {
+	return c.disturb.CallUnary(ctx, req)
+}
+
 // ShimServiceHandler is an implementation of the abt2.shim.v1.ShimService service.
 type ShimServiceHandler interface {
 	// Describe says who keeps which instance, and how it is.
@@ -120,6 +140,12 @@ type ShimServiceHandler interface {
 	// Stop ends the instance for good and answers when that is proved; then the
 	// shim ends too. A caller that gives up changes nothing about it.
 	Stop(context.Context, *connect.Request[shimpb.StopRequest]) (*connect.Response[shimpb.StopResponse], error)
+	// Disturb begins a fault and answers when it has begun; a killed child has
+	// ended then. It is refused with FAILED_PRECONDITION while no child runs or
+	// one is under a fault already, and with INVALID_ARGUMENT for a time beyond
+	// 30 seconds. A shim asks nobody for leave: whoever may open its socket could
+	// send these signals as well. Who may ask for a fault is the server's to say.
+	Disturb(context.Context, *connect.Request[shimpb.DisturbRequest]) (*connect.Response[shimpb.DisturbResponse], error)
 }
 
 // NewShimServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -147,6 +173,12 @@ func NewShimServiceHandler(svc ShimServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(shimServiceMethods.ByName("Stop")),
 		connect.WithHandlerOptions(opts...),
 	)
+	shimServiceDisturbHandler := connect.NewUnaryHandler(
+		ShimServiceDisturbProcedure,
+		svc.Disturb,
+		connect.WithSchema(shimServiceMethods.ByName("Disturb")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/abt2.shim.v1.ShimService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ShimServiceDescribeProcedure:
@@ -155,6 +187,8 @@ func NewShimServiceHandler(svc ShimServiceHandler, opts ...connect.HandlerOption
 			shimServiceWatchHandler.ServeHTTP(w, r)
 		case ShimServiceStopProcedure:
 			shimServiceStopHandler.ServeHTTP(w, r)
+		case ShimServiceDisturbProcedure:
+			shimServiceDisturbHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -174,4 +208,8 @@ func (UnimplementedShimServiceHandler) Watch(context.Context, *connect.Request[s
 
 func (UnimplementedShimServiceHandler) Stop(context.Context, *connect.Request[shimpb.StopRequest]) (*connect.Response[shimpb.StopResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.shim.v1.ShimService.Stop is not implemented"))
+}
+
+func (UnimplementedShimServiceHandler) Disturb(context.Context, *connect.Request[shimpb.DisturbRequest]) (*connect.Response[shimpb.DisturbResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.shim.v1.ShimService.Disturb is not implemented"))
 }
