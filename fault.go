@@ -2,6 +2,7 @@ package abt2
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -48,4 +49,50 @@ type Disturber interface {
 	// Disturb begins a fault and returns when it has begun; a killed server
 	// answers before it dies.
 	Disturb(ctx context.Context, r FaultRequest) (Fault, error)
+}
+
+// Validate checks the kind and the time.
+func (r FaultRequest) Validate() error {
+	lowest := time.Duration(0)
+	switch r.Kind {
+	case FaultInstanceKill, FaultEdgeUpgrade:
+		return nil
+	case FaultServerKill:
+	case FaultRouterPause, FaultSlowRouter:
+		lowest = time.Millisecond
+	default:
+		return Errorf(CodeInvalid, "fault %q: is unknown; there are %s, %s, %s, %s, %s", r.Kind,
+			FaultServerKill, FaultEdgeUpgrade, FaultRouterPause, FaultSlowRouter, FaultInstanceKill)
+	}
+	if r.For < lowest || r.For > LongestFault {
+		return Errorf(CodeInvalid, "%s for %v: must be %v to %v", r.Kind, r.For, lowest, LongestFault)
+	}
+	return nil
+}
+
+// String tells the fault as history does.
+func (f Fault) String() string {
+	if f.For == 0 {
+		return fmt.Sprintf("%s of %s", f.Kind, f.Target)
+	}
+	return fmt.Sprintf("%s of %s for %v", f.Kind, f.Target, f.For)
+}
+
+// Disturb records a fault that is about to begin or, with a failure, one that
+// has not begun after all. It needs no session: a fault changes nothing that
+// should be.
+func (s *State) Disturb(name ProductName, a Actor, f Fault, failure error) error {
+	p, err := s.Product(name)
+	if err != nil {
+		return err
+	}
+	if a.Operator == "" {
+		return Errorf(CodeInvalid, "--op %q: must not be empty; say who you are: --op=NAME", "")
+	}
+	text := f.String()
+	if failure != nil {
+		text += ", failed: " + failure.Error()
+	}
+	s.record(a, p, "fault", p.Online, p.Online, text)
+	return nil
 }

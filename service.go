@@ -44,6 +44,8 @@ type Service interface {
 	// Logs writes what a module's instances printed, as LogReader does. Without
 	// a number the online version is meant, else the preview's, else the last.
 	Logs(ctx context.Context, r LogsRequest, w io.Writer) error
+	// Status.Faults tells whether the server makes faults.
+	Disturber
 }
 
 // By says who asks. The identity is added by the server from the credential.
@@ -198,6 +200,7 @@ type Status struct {
 	Running   *Intent            `json:"running"`
 	Unsettled bool               `json:"unsettled"`
 	Missing   []Shortage         `json:"missing"`
+	Faults    bool               `json:"faults"` // the server makes faults on request: --allow-faults
 	Next      string             `json:"next"`
 }
 

@@ -28,6 +28,7 @@ func runServer(ctx context.Context, c cli.ServerConfig) error {
 		TLSKey:        c.EdgeKey,
 		EdgeAccessLog: c.AccessLog,
 		AllowRoot:     c.AllowRoot,
+		AllowFaults:   c.AllowFaults,
 		Version:       build().Version,
 		Log:           c.Log,
 		Ready:         func(a server.Addresses) { c.Ready(a.API, a.Edge) },

@@ -101,6 +101,15 @@ func (c *Client) Forget(ctx context.Context, r abt2.ForgetRequest) error {
 	return c.fromWire(ctx, err)
 }
 
+// Disturb implements abt2.Service.
+func (c *Client) Disturb(ctx context.Context, r abt2.FaultRequest) (abt2.Fault, error) {
+	resp, err := c.rpc.Disturb(ctx, connect.NewRequest(faultRequestToWire(r)))
+	if err != nil {
+		return abt2.Fault{}, c.fromWire(ctx, err)
+	}
+	return faultFromWire(resp.Msg.GetFault()), nil
+}
+
 // Remove implements abt2.Service.
 func (c *Client) Remove(ctx context.Context, r abt2.ModuleRequest) error {
 	_, err := c.rpc.Remove(ctx, connect.NewRequest(&abt2v1.RemoveRequest{

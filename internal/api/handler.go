@@ -110,6 +110,14 @@ func (h *rpcs) Forget(ctx context.Context, req *connect.Request[abt2v1.ForgetReq
 	return connect.NewResponse(&abt2v1.ForgetResponse{}), nil
 }
 
+func (h *rpcs) Disturb(ctx context.Context, req *connect.Request[abt2v1.DisturbRequest]) (*connect.Response[abt2v1.DisturbResponse], error) {
+	f, err := h.svc.Disturb(ctx, faultRequestFromWire(req.Msg))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.DisturbResponse{Fault: faultToWire(f)}), nil
+}
+
 func (h *rpcs) Remove(ctx context.Context, req *connect.Request[abt2v1.RemoveRequest]) (*connect.Response[abt2v1.RemoveResponse], error) {
 	if err := h.svc.Remove(ctx, moduleRequestFromWire(req.Msg)); err != nil {
 		return nil, err

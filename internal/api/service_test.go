@@ -25,6 +25,7 @@ type recorder struct {
 	diffs    []abt2.Difference
 	events   []abt2.Event
 	env      abt2.EnvironmentStatus
+	fault    abt2.Fault
 	logs     []string
 	uploaded []byte
 	run      func(ctx context.Context) error // instead of err
@@ -83,6 +84,11 @@ func (r *recorder) Drop(ctx context.Context, q abt2.ModuleRequest) error {
 func (r *recorder) Forget(ctx context.Context, q abt2.ForgetRequest) error {
 	r.note(ctx, "Forget", q)
 	return r.err
+}
+
+func (r *recorder) Disturb(ctx context.Context, q abt2.FaultRequest) (abt2.Fault, error) {
+	r.note(ctx, "Disturb", q)
+	return r.fault, r.err
 }
 
 func (r *recorder) Remove(ctx context.Context, q abt2.ModuleRequest) error {

@@ -30,6 +30,7 @@ type fake struct {
 	status    abt2.Status
 	diffs     []abt2.Difference
 	events    []abt2.Event
+	fault     abt2.Fault
 	envs      map[abt2.EnvironmentID]abt2.EnvironmentStatus
 	logs      string
 	uploads   [][]byte
@@ -80,6 +81,10 @@ func (f *fake) Put(_ context.Context, r abt2.PutRequest) ([]abt2.PutAnswer, erro
 func (f *fake) Drop(_ context.Context, r abt2.ModuleRequest) error { return f.note("Drop", r) }
 
 func (f *fake) Forget(_ context.Context, r abt2.ForgetRequest) error { return f.note("Forget", r) }
+
+func (f *fake) Disturb(_ context.Context, r abt2.FaultRequest) (abt2.Fault, error) {
+	return f.fault, f.note("Disturb", r)
+}
 
 func (f *fake) Remove(_ context.Context, r abt2.ModuleRequest) error { return f.note("Remove", r) }
 

@@ -12,6 +12,12 @@ const day = 24 * time.Hour
 
 // The states a product goes through, as a server would tell them.
 
+func faultsStatus() abt2.Status {
+	s := emptyStatus()
+	s.Faults = true
+	return s
+}
+
 func emptyStatus() abt2.Status {
 	return abt2.Status{
 		Product: "default", Online: &abt2.EnvironmentStatus{ID: 1, Product: "default", Role: abt2.RoleOnline},
@@ -156,6 +162,7 @@ func TestCommands(t *testing.T) {
 		{"status_open", world{args: "status", svc: &fake{status: openStatus()}}},
 		{"status_open_json", world{args: "status --json", svc: &fake{status: openStatus()}}},
 		{"status_open_no_color", world{args: "status", env: map[string]string{"NO_COLOR": "1"}, svc: &fake{status: openStatus()}}},
+		{"status_faults", world{args: "status", svc: &fake{status: faultsStatus()}}},
 		{"status_committed", world{args: "status --product=shop", svc: &fake{status: committedStatus()}}},
 
 		{"validate", world{args: "validate", svc: &fake{diffs: differences()}}},

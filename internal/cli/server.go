@@ -20,7 +20,9 @@ type ServerConfig struct {
 	EdgeKey    string
 	AccessLog  bool // of the edge
 	AllowRoot  bool // run although the user is root
-	Log        *slog.Logger
+	// AllowFaults lets operators have faults made, for drills.
+	AllowFaults bool
+	Log         *slog.Logger
 	// Ready is called once, when everything that ran before has been found again
 	// and calls are answered: with the URL of the API and the base of links.
 	Ready func(api, edge string)
@@ -37,6 +39,10 @@ an upgrade, touches no user; abt2 down stops everything.
 
 When everything that ran before has been found again it prints one line with the
 addresses. The operators' credential is then in operator.token of the data folder.
+
+With --allow-faults whoever has the credential may have the server killed, and
+instances killed, paused and slowed, for a drill: never say it where you would
+mind. A killed server is followed by another process of it; abt2 down ends that.
 
 Every setting but --allow-root can also come from the environment (--edge-listen
 from ABT2_EDGE_LISTEN, and so on) or from the YAML file --config (edge_listen).
@@ -55,7 +61,7 @@ Flags win over the environment, and that over the file.`,
 	}
 	f := c.Flags()
 	for _, s := range serverFields {
-		if s.flag == "access-log" {
+		if s.byDefault == "false" {
 			f.Bool(s.flag, false, s.usage)
 			continue
 		}
@@ -67,8 +73,12 @@ Flags win over the environment, and that over the file.`,
 }
 
 // ready prints the one line that a server prints.
-func (a *app) ready(data string) func(api, edge string) {
-	return func(api, edge string) { a.out.line("ready: api %s, edge %s, data %s", api, edge, data) }
+func (a *app) ready(c ServerConfig) func(api, edge string) {
+	warning := ""
+	if c.AllowFaults {
+		warning = "; FAULTS ARE ALLOWED: a drill may kill and pause what runs"
+	}
+	return func(api, edge string) { a.out.line("ready: api %s, edge %s, data %s%s", api, edge, c.Data, warning) }
 }
 
 // checkURL checks the base of links.

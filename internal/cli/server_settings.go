@@ -40,6 +40,7 @@ var serverFields = []serverField{
 	{"edge-key", "", "the key of --edge-cert, a PEM file at `PATH`"},
 	{"log-level", "info", "debug, info, warn or error: `LEVEL`"},
 	{"access-log", "false", "let the edge log every request"},
+	{"allow-faults", "false", "let drills kill the server, and kill and pause instances"},
 }
 
 func (s serverField) env() string  { return "ABT2_" + strings.ToUpper(s.yaml()) }
@@ -108,15 +109,20 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 			}
 		}
 	}
-	if c.AccessLog, err = strconv.ParseBool(got["access-log"].value); err != nil {
-		return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be true or false", got["access-log"].name, got["access-log"].value)
+	for _, b := range []struct {
+		setting
+		into *bool
+	}{{got["access-log"], &c.AccessLog}, {got["allow-faults"], &c.AllowFaults}} {
+		if *b.into, err = strconv.ParseBool(b.value); err != nil {
+			return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be true or false", b.name, b.value)
+		}
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(got["log-level"].value)); err != nil {
 		return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be debug, info, warn or error", got["log-level"].name, got["log-level"].value)
 	}
 	c.Log = slog.New(slog.NewTextHandler(a.env.Stderr, &slog.HandlerOptions{Level: level}))
-	c.Ready = a.ready(c.Data)
+	c.Ready = a.ready(c)
 	return c, nil
 }
 

@@ -26,7 +26,7 @@ func file(t *testing.T, name, content string) string {
 }
 
 func TestServerSettings(t *testing.T) {
-	yaml := file(t, "abt2.yaml", "# shop\ndata: /srv/yaml\nlisten: 127.0.0.1:1\nedge_listen: 0.0.0.0:80\nedge_url: https://shop.example.com\nedge_cert: /etc/cert.pem\nedge_key: /etc/key.pem\naccess_log: true\nlog_level: debug\n")
+	yaml := file(t, "abt2.yaml", "# shop\ndata: /srv/yaml\nlisten: 127.0.0.1:1\nedge_listen: 0.0.0.0:80\nedge_url: https://shop.example.com\nedge_cert: /etc/cert.pem\nedge_key: /etc/key.pem\naccess_log: true\nallow_faults: true\nlog_level: debug\n")
 	defaults := cli.ServerConfig{Data: "/home/nobody/.local/share/abt2", Listen: "127.0.0.1:7070", EdgeListen: "127.0.0.1:8080"}
 	for _, tc := range []struct {
 		name, args string
@@ -34,13 +34,13 @@ func TestServerSettings(t *testing.T) {
 		want       func(c *cli.ServerConfig)
 	}{
 		{"defaults", "server", nil, func(c *cli.ServerConfig) {}},
-		{"flags", "server --data=/srv/flag --listen=localhost:0 --edge-listen=:0 --edge-url=http://x --edge-cert=/c --edge-key=/k --access-log --allow-root", nil, func(c *cli.ServerConfig) {
-			*c = cli.ServerConfig{Data: "/srv/flag", Listen: "localhost:0", EdgeListen: ":0", EdgeURL: "http://x", EdgeCert: "/c", EdgeKey: "/k", AccessLog: true, AllowRoot: true}
+		{"flags", "server --data=/srv/flag --listen=localhost:0 --edge-listen=:0 --edge-url=http://x --edge-cert=/c --edge-key=/k --access-log --allow-faults --allow-root", nil, func(c *cli.ServerConfig) {
+			*c = cli.ServerConfig{Data: "/srv/flag", Listen: "localhost:0", EdgeListen: ":0", EdgeURL: "http://x", EdgeCert: "/c", EdgeKey: "/k", AccessLog: true, AllowFaults: true, AllowRoot: true}
 		}},
 		{"file", "server --config=" + yaml, nil, func(c *cli.ServerConfig) {
-			*c = cli.ServerConfig{Data: "/srv/yaml", Listen: "127.0.0.1:1", EdgeListen: "0.0.0.0:80", EdgeURL: "https://shop.example.com", EdgeCert: "/etc/cert.pem", EdgeKey: "/etc/key.pem", AccessLog: true}
+			*c = cli.ServerConfig{Data: "/srv/yaml", Listen: "127.0.0.1:1", EdgeListen: "0.0.0.0:80", EdgeURL: "https://shop.example.com", EdgeCert: "/etc/cert.pem", EdgeKey: "/etc/key.pem", AccessLog: true, AllowFaults: true}
 		}},
-		{"flags over environment over file", "server --listen=127.0.0.1:3 --access-log=false", map[string]string{"ABT2_CONFIG": yaml, "ABT2_DATA": "/srv/env", "ABT2_LISTEN": "127.0.0.1:2", "ABT2_EDGE_LISTEN": "127.0.0.1:4"}, func(c *cli.ServerConfig) {
+		{"flags over environment over file", "server --listen=127.0.0.1:3 --access-log=false --allow-faults=false", map[string]string{"ABT2_CONFIG": yaml, "ABT2_DATA": "/srv/env", "ABT2_LISTEN": "127.0.0.1:2", "ABT2_EDGE_LISTEN": "127.0.0.1:4"}, func(c *cli.ServerConfig) {
 			*c = cli.ServerConfig{Data: "/srv/env", Listen: "127.0.0.1:3", EdgeListen: "127.0.0.1:4", EdgeURL: "https://shop.example.com", EdgeCert: "/etc/cert.pem", EdgeKey: "/etc/key.pem"}
 		}},
 		{"no environment for root", "server", map[string]string{"ABT2_ALLOW_ROOT": "true"}, func(c *cli.ServerConfig) {}},
@@ -79,6 +79,7 @@ func TestWrongServerSettings(t *testing.T) {
 		{args: "server --edge-cert=/c", says: []string{"--edge-key", "both"}},
 		{args: "server --log-level=loud", says: []string{`--log-level "loud"`, "debug"}},
 		{args: "server", env: map[string]string{"ABT2_ACCESS_LOG": "maybe"}, says: []string{`ABT2_ACCESS_LOG "maybe"`}},
+		{args: "server", env: map[string]string{"ABT2_ALLOW_FAULTS": "maybe"}, says: []string{`ABT2_ALLOW_FAULTS "maybe"`}},
 		{args: "server --config=/nowhere.yaml", says: []string{`--config "/nowhere.yaml"`}},
 		{args: "server --config=" + file(t, "a.yaml", "lisen: x\n"), says: []string{"lisen: is not a setting", "edge_listen"}},
 		{args: "server --config=" + file(t, "b.yaml", "allow_root: true\n"), says: []string{"allow_root: is not a setting"}},
@@ -109,6 +110,15 @@ func TestChildren(t *testing.T) {
 	for _, args := range []string{"edge --dir=/srv/x", "shim --dir=/srv/x"} {
 		if res := run(t, world{args: args}); res.status != 0 || len(res.dirs) != 1 || res.dirs[0] != "/srv/x" {
 			t.Errorf("%s: status %d, told %v: %s", args, res.status, res.dirs, res.stderr)
+		}
+	}
+}
+
+// A server that makes faults says so where nobody can miss it.
+func TestReadyLine(t *testing.T) {
+	for args, loud := range map[string]bool{"server": false, "server --allow-faults": true} {
+		if res := run(t, world{args: args}); !strings.HasPrefix(res.stdout, "ready: api ") || strings.Contains(res.stdout, "FAULTS ARE ALLOWED") != loud {
+			t.Errorf("%s: %q", args, res.stdout)
 		}
 	}
 }

@@ -91,6 +91,9 @@ func (a *app) statusPage(s abt2.Status) {
 	if r := s.Running; r != nil {
 		o.line("%s", o.paint(wary, fmt.Sprintf("%s by %s is at work, begun %s", r.Verb, r.Operator, o.age(r.Started))))
 	}
+	if s.Faults {
+		o.line("%s", o.paint(wary, "faults are allowed (--allow-faults): a drill may kill and pause what runs"))
+	}
 	if s.Unsettled {
 		o.line("%s", o.paint(wary, "names or jobs have not yet followed the last switch"))
 	}
@@ -202,6 +205,9 @@ func (a *app) statusRows(s abt2.Status) {
 	}
 	if r := s.Running; r != nil {
 		row(word("running"), word(string(r.Verb)), word(r.Operator), o.moment(r.Started))
+	}
+	if s.Faults {
+		row(word("faults"), word("allowed"))
 	}
 	if s.Unsettled {
 		row(word("unsettled"))

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"abt2.dev"
 )
@@ -62,6 +63,16 @@ type EdgeTarget struct {
 	Address string // where users reach it, for people
 }
 
+// Faults makes the faults that are not the platform's.
+type Faults interface {
+	// KillServer sees to it that the server dies once the answer to the request
+	// of ctx is out, and that another process of it follows after away.
+	KillServer(ctx context.Context, away time.Duration) error
+	// UpgradeEdge has an edge hand its sockets over to a new process, and
+	// returns when it has.
+	UpgradeEdge(ctx context.Context, edge string) error
+}
+
 // Config is what an Engine works with. Every field is needed unless it says otherwise.
 type Config struct {
 	Store     Store
@@ -78,7 +89,9 @@ type Config struct {
 	EdgeURL string
 	// InstanceEnv is given to every instance beside what the engine adds.
 	InstanceEnv map[string]string
-	Log         *slog.Logger
+	// Faults is nil where nobody may ask for a fault.
+	Faults Faults
+	Log    *slog.Logger
 }
 
 // Engine runs releases. It implements abt2.Service. Its methods may be called
@@ -88,7 +101,8 @@ type Engine struct {
 	changed signal        // something that a verb may be waiting for is different
 	ready   chan struct{} // closed once instances have been found and a table is out
 
-	observing lock
+	observing  lock
+	disturbing lock // one fault begins at a time
 
 	mu        sync.Mutex
 	instances []abt2.Instance           // what the platform last answered
@@ -118,7 +132,7 @@ func New(c Config) *Engine {
 		Config: c, ready: make(chan struct{}),
 		cordoned: map[abt2.InstanceID]bool{}, runs: map[abt2.ProductName]*run{},
 		starting: map[abt2.VersionID]bool{}, poke: make(chan struct{}, 1),
-		observing: newLock(), placing: newLock(), publishing: newLock(),
+		observing: newLock(), disturbing: newLock(), placing: newLock(), publishing: newLock(),
 	}
 	for _, t := range c.Edges {
 		e.syncers = append(e.syncers, &syncer{target: t, log: c.Log, changed: &e.changed, wake: make(chan struct{}, 1)})

@@ -43,6 +43,7 @@ type world struct {
 	edge     *edge
 	routers  *routers
 	builds   *builds
+	faults   release.Faults
 	engine   *release.Engine
 	stop     func()
 }
@@ -71,7 +72,7 @@ func (w *world) start(t *testing.T) {
 				}
 			}
 		},
-		EdgeURL: "http://127.0.0.1:8080", Log: slog.New(slog.DiscardHandler),
+		EdgeURL: "http://127.0.0.1:8080", Faults: w.faults, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -175,6 +176,19 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 	case "restart":
 		w.stop()
 		w.start(t)
+	case "allow-faults":
+		w.stop()
+		w.faults = faults{}
+		w.start(t)
+	case "disturb":
+		q := abt2.FaultRequest{By: by, Product: abt2.DefaultProduct, Kind: abt2.FaultKind(modules[0]), For: limit}
+		if d.HasArg("pick") {
+			d.ScanArgs(t, "pick", &q.Pick)
+		}
+		var f abt2.Fault
+		if f, err = w.engine.Disturb(ctx, q); err == nil {
+			fmt.Fprintln(&out, f)
+		}
 	case "sick", "well":
 		v, parseErr := abt2.ParseVersionID(string(modules[0]))
 		if parseErr != nil {

@@ -28,7 +28,7 @@ func (e *Engine) Status(ctx context.Context, product abt2.ProductName) (abt2.Sta
 		return abt2.Status{}, err
 	}
 	out := abt2.Status{
-		Product: product, Running: p.Intent, Unsettled: p.Unsettled, Routers: e.Routers.Statuses(),
+		Product: product, Running: p.Intent, Unsettled: p.Unsettled, Faults: e.Faults != nil, Routers: e.Routers.Statuses(),
 		Online: e.environment(s, p.Online), Missing: e.missing(s), Instances: []abt2.InstanceStatus{}, Names: []abt2.NameStatus{}, Edges: []string{},
 	}
 	sess := s.Session(product)

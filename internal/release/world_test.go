@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"abt2.dev"
 )
@@ -306,4 +307,13 @@ func decodeModule(b []byte, source string) (abt2.ConfigPatch, error) {
 		}
 	}
 	return p, nil
+}
+
+// faults are those of a server that lives on, with an edge that knows no upgrade.
+type faults struct{}
+
+func (faults) KillServer(context.Context, time.Duration) error { return nil }
+
+func (faults) UpgradeEdge(_ context.Context, edge string) error {
+	return abt2.Errorf(abt2.CodeRefused, "edge %s does not know how", edge)
 }

@@ -22,6 +22,7 @@ type Config struct {
 	TLSKey        string
 	EdgeAccessLog bool
 	AllowRoot     bool
+	AllowFaults   bool // make faults for drills
 	Version       string
 	Log           *slog.Logger
 	// Ready is called once, when everything has been found again. Nil: nobody cares.

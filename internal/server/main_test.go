@@ -20,8 +20,8 @@ import (
 	"abt2.dev/lane"
 )
 
-// TestMain lets the test binary be all programs of an installation: the edge,
-// the shims, and the modules that are released.
+// TestMain lets the test binary be all programs of an installation: the server,
+// where it is to be killed, the edge, the shims, and the modules that are released.
 func TestMain(m *testing.M) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	var err error
@@ -46,17 +46,17 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// serverProcess is a server as a process of its own. It prints where it is
-// reached once it is ready, and its log after that.
+// serverProcess is a server as a process of its own, one that makes faults. It
+// prints where it is reached once it is ready, and its process id.
 func serverProcess(ctx context.Context, dir string) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	return server.Run(ctx, server.Config{
-		Program: program, DataDir: dir, Listen: "127.0.0.1:0", EdgeListen: "127.0.0.1:0", AllowRoot: true,
+		Program: program, DataDir: dir, Listen: "127.0.0.1:0", EdgeListen: "127.0.0.1:0", AllowRoot: true, AllowFaults: true,
 		Log:   slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Ready: func(a server.Addresses) { fmt.Println(a.API, a.Edge) },
+		Ready: func(a server.Addresses) { fmt.Println(a.API, a.Edge, os.Getpid()) },
 	})
 }
 

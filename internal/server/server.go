@@ -32,7 +32,15 @@ func Run(ctx context.Context, c Config) (err error) {
 	defer stop(nil)
 	ended := errors.New("asked to end")
 
+	heritage, err := inherit(ctx)
+	if err != nil {
+		return failure(ctx, ended, err)
+	}
 	state, err := store.Open(ctx, store.Config{Dir: c.DataDir, Log: c.Log})
+	if heritage.heir && abt2.CodeOf(err) == abt2.CodeRefused {
+		c.Log.Info("somebody else has started a server on the folder; nothing is left to do", "detail", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -43,6 +51,11 @@ func Run(ctx context.Context, c Config) (err error) {
 	// Who waits at the control socket may take the folder's lock the moment it closes.
 	defer func() { err = errors.Join(err, state.Close(), closeControl()) }()
 
+	// From here on the folder is this server's: who comes now is refused, and
+	// abt2 down finds it.
+	if err := heritage.stayAway(ctx); err != nil {
+		return failure(ctx, ended, err)
+	}
 	secrets, err := openCredentials(c.DataDir)
 	if err != nil {
 		return err
@@ -81,6 +94,13 @@ func Run(ctx context.Context, c Config) (err error) {
 			}
 		})
 	}
+	var allowed release.Faults
+	if c.AllowFaults {
+		c.Log.Warn("faults are allowed: whoever has the operators' credential may have this server killed, and instances killed and paused")
+		f := newFaults(c.Program, map[string]any{edgeID: supervisor}, c.Log)
+		run("faults", f.run)
+		allowed = f
+	}
 	edge, err := supervisor.Ready(ctx)
 	if err != nil {
 		return err
@@ -95,6 +115,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		NewName:      newName(c.DataDir),
 		EdgeURL:      edge.URL,
 		InstanceEnv:  map[string]string{"ABT2_SERVER": "http://" + address},
+		Faults:       allowed,
 		Log:          c.Log,
 	})
 	closeHTTP := serve(listener, routersFeed, api.NewHandler(engine, api.OperatorToken(operatorTokenFile, secrets.operator), c.Log),
@@ -104,22 +125,25 @@ func Run(ctx context.Context, c Config) (err error) {
 	select {
 	case <-engine.Ready():
 	case <-ctx.Done():
-		return failure(ctx, ended)
+		return failure(ctx, ended, nil)
 	}
 	if c.Ready != nil {
 		c.Ready(Addresses{API: "http://" + address, Edge: edge.URL, DataDir: c.DataDir})
 	}
 	<-ctx.Done()
-	return failure(ctx, ended)
+	return failure(ctx, ended, nil)
 }
 
-// failure is why the server ends, nil if it was asked to.
-func failure(ctx context.Context, ended error) error {
-	cause := context.Cause(ctx)
-	if errors.Is(cause, ended) || errors.Is(cause, context.Canceled) {
+// failure is why the server ends, nil if it was asked to: err, or the cause of
+// ctx's end.
+func failure(ctx context.Context, ended, err error) error {
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if errors.Is(err, ended) || errors.Is(err, context.Canceled) {
 		return nil
 	}
-	return cause
+	return err
 }
 
 // serve answers on the listener: the feed of routers, metrics, and for the rest
@@ -130,8 +154,12 @@ func serve(l net.Listener, routers *feed.Feed, operators, metrics http.Handler, 
 	mux.Handle(routers.Handler())
 	mux.Handle("GET /metrics", metrics)
 	mux.Handle("GET /metrics/edge", metrics)
-	mux.Handle("/", operators)
-	s := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, Protocols: new(http.Protocols)}
+	var out answers
+	mux.Handle("/", out.handler(operators))
+	s := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, Protocols: new(http.Protocols),
+		ConnContext: out.connContext, ConnState: out.connState,
+	}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
 	s.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second} // a router that vanished is noticed

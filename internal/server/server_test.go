@@ -31,6 +31,7 @@ type installation struct {
 	command string // the program of edge, shims and modules
 }
 
+// install prepares an installation and runs its server within the test.
 func install(t *testing.T) *installation {
 	t.Helper()
 	in := prepare(t)

@@ -870,6 +870,192 @@ func (*ForgetResponse) Descriptor() ([]byte, []int) {
 	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{13}
 }
 
+type DisturbRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	By      *By                    `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	Product string                 `protobuf:"bytes,2,opt,name=product,proto3" json:"product,omitempty"`
+	// server-kill, edge-upgrade, router-pause, slow-router or instance-kill.
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Chooses among what the fault may strike, modulo their number.
+	Pick uint64 `protobuf:"varint,4,opt,name=pick,proto3" json:"pick,omitempty"`
+	// How long an instance stands still or is slow, or the server stays away: at
+	// most 30 seconds.
+	For           *durationpb.Duration `protobuf:"bytes,5,opt,name=for,proto3" json:"for,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisturbRequest) Reset() {
+	*x = DisturbRequest{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisturbRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisturbRequest) ProtoMessage() {}
+
+func (x *DisturbRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisturbRequest.ProtoReflect.Descriptor instead.
+func (*DisturbRequest) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *DisturbRequest) GetBy() *By {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *DisturbRequest) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *DisturbRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *DisturbRequest) GetPick() uint64 {
+	if x != nil {
+		return x.Pick
+	}
+	return 0
+}
+
+func (x *DisturbRequest) GetFor() *durationpb.Duration {
+	if x != nil {
+		return x.For
+	}
+	return nil
+}
+
+type DisturbResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Fault         *Fault                 `protobuf:"bytes,1,opt,name=fault,proto3" json:"fault,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisturbResponse) Reset() {
+	*x = DisturbResponse{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisturbResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisturbResponse) ProtoMessage() {}
+
+func (x *DisturbResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisturbResponse.ProtoReflect.Descriptor instead.
+func (*DisturbResponse) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *DisturbResponse) GetFault() *Fault {
+	if x != nil {
+		return x.Fault
+	}
+	return nil
+}
+
+// Fault is a fault that has begun.
+type Fault struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The instance, the edge, or "server".
+	Target        string               `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	For           *durationpb.Duration `protobuf:"bytes,3,opt,name=for,proto3" json:"for,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fault) Reset() {
+	*x = Fault{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fault) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fault) ProtoMessage() {}
+
+func (x *Fault) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fault.ProtoReflect.Descriptor instead.
+func (*Fault) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Fault) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Fault) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *Fault) GetFor() *durationpb.Duration {
+	if x != nil {
+		return x.For
+	}
+	return nil
+}
+
 type RemoveRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	By            *By                    `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
@@ -882,7 +1068,7 @@ type RemoveRequest struct {
 
 func (x *RemoveRequest) Reset() {
 	*x = RemoveRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[14]
+	mi := &file_abt2_v1_operator_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +1080,7 @@ func (x *RemoveRequest) String() string {
 func (*RemoveRequest) ProtoMessage() {}
 
 func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[14]
+	mi := &file_abt2_v1_operator_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +1093,7 @@ func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveRequest.ProtoReflect.Descriptor instead.
 func (*RemoveRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{14}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RemoveRequest) GetBy() *By {
@@ -946,7 +1132,7 @@ type RemoveResponse struct {
 
 func (x *RemoveResponse) Reset() {
 	*x = RemoveResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[15]
+	mi := &file_abt2_v1_operator_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -958,7 +1144,7 @@ func (x *RemoveResponse) String() string {
 func (*RemoveResponse) ProtoMessage() {}
 
 func (x *RemoveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[15]
+	mi := &file_abt2_v1_operator_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -971,7 +1157,7 @@ func (x *RemoveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveResponse.ProtoReflect.Descriptor instead.
 func (*RemoveResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{15}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{18}
 }
 
 type PlanRequest struct {
@@ -984,7 +1170,7 @@ type PlanRequest struct {
 
 func (x *PlanRequest) Reset() {
 	*x = PlanRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[16]
+	mi := &file_abt2_v1_operator_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -996,7 +1182,7 @@ func (x *PlanRequest) String() string {
 func (*PlanRequest) ProtoMessage() {}
 
 func (x *PlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[16]
+	mi := &file_abt2_v1_operator_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1009,7 +1195,7 @@ func (x *PlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanRequest.ProtoReflect.Descriptor instead.
 func (*PlanRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{16}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PlanRequest) GetBy() *By {
@@ -1035,7 +1221,7 @@ type PlanResponse struct {
 
 func (x *PlanResponse) Reset() {
 	*x = PlanResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[17]
+	mi := &file_abt2_v1_operator_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1233,7 @@ func (x *PlanResponse) String() string {
 func (*PlanResponse) ProtoMessage() {}
 
 func (x *PlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[17]
+	mi := &file_abt2_v1_operator_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1246,7 @@ func (x *PlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanResponse.ProtoReflect.Descriptor instead.
 func (*PlanResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{17}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PlanResponse) GetLines() []*PlanLine {
@@ -1099,7 +1285,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[18]
+	mi := &file_abt2_v1_operator_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1111,7 +1297,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[18]
+	mi := &file_abt2_v1_operator_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1124,7 +1310,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{18}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RunRequest) GetBy() *By {
@@ -1224,7 +1410,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[19]
+	mi := &file_abt2_v1_operator_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +1422,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[19]
+	mi := &file_abt2_v1_operator_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,7 +1435,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{19}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RunResponse) GetEvent() isRunResponse_Event {
@@ -1311,7 +1497,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[20]
+	mi := &file_abt2_v1_operator_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1509,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[20]
+	mi := &file_abt2_v1_operator_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1522,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{20}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Progress) GetModule() string {
@@ -1407,7 +1593,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[21]
+	mi := &file_abt2_v1_operator_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1419,7 +1605,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[21]
+	mi := &file_abt2_v1_operator_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1432,7 +1618,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{21}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Outcome) GetVerb() string {
@@ -1553,7 +1739,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[22]
+	mi := &file_abt2_v1_operator_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1565,7 +1751,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[22]
+	mi := &file_abt2_v1_operator_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1578,7 +1764,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{22}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Failure) GetVersion() string {
@@ -1611,7 +1797,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[23]
+	mi := &file_abt2_v1_operator_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1623,7 +1809,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[23]
+	mi := &file_abt2_v1_operator_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1636,7 +1822,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{23}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *StatusRequest) GetProduct() string {
@@ -1655,7 +1841,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[24]
+	mi := &file_abt2_v1_operator_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1667,7 +1853,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[24]
+	mi := &file_abt2_v1_operator_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1680,7 +1866,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{24}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *StatusResponse) GetStatus() *Status {
@@ -1705,7 +1891,7 @@ type ValidateRequest struct {
 
 func (x *ValidateRequest) Reset() {
 	*x = ValidateRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[25]
+	mi := &file_abt2_v1_operator_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1717,7 +1903,7 @@ func (x *ValidateRequest) String() string {
 func (*ValidateRequest) ProtoMessage() {}
 
 func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[25]
+	mi := &file_abt2_v1_operator_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1730,7 +1916,7 @@ func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateRequest.ProtoReflect.Descriptor instead.
 func (*ValidateRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{25}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ValidateRequest) GetProduct() string {
@@ -1784,7 +1970,7 @@ type ValidateResponse struct {
 
 func (x *ValidateResponse) Reset() {
 	*x = ValidateResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[26]
+	mi := &file_abt2_v1_operator_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1796,7 +1982,7 @@ func (x *ValidateResponse) String() string {
 func (*ValidateResponse) ProtoMessage() {}
 
 func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[26]
+	mi := &file_abt2_v1_operator_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1809,7 +1995,7 @@ func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateResponse.ProtoReflect.Descriptor instead.
 func (*ValidateResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{26}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ValidateResponse) GetDifferences() []*Difference {
@@ -1830,7 +2016,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[27]
+	mi := &file_abt2_v1_operator_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +2028,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[27]
+	mi := &file_abt2_v1_operator_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +2041,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{27}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HistoryRequest) GetProduct() string {
@@ -1881,7 +2067,7 @@ type HistoryResponse struct {
 
 func (x *HistoryResponse) Reset() {
 	*x = HistoryResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[28]
+	mi := &file_abt2_v1_operator_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +2079,7 @@ func (x *HistoryResponse) String() string {
 func (*HistoryResponse) ProtoMessage() {}
 
 func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[28]
+	mi := &file_abt2_v1_operator_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +2092,7 @@ func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryResponse.ProtoReflect.Descriptor instead.
 func (*HistoryResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{28}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *HistoryResponse) GetEvents() []*Event {
@@ -1925,7 +2111,7 @@ type EnvironmentRequest struct {
 
 func (x *EnvironmentRequest) Reset() {
 	*x = EnvironmentRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[29]
+	mi := &file_abt2_v1_operator_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1937,7 +2123,7 @@ func (x *EnvironmentRequest) String() string {
 func (*EnvironmentRequest) ProtoMessage() {}
 
 func (x *EnvironmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[29]
+	mi := &file_abt2_v1_operator_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1950,7 +2136,7 @@ func (x *EnvironmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvironmentRequest.ProtoReflect.Descriptor instead.
 func (*EnvironmentRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{29}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *EnvironmentRequest) GetId() uint64 {
@@ -1969,7 +2155,7 @@ type EnvironmentResponse struct {
 
 func (x *EnvironmentResponse) Reset() {
 	*x = EnvironmentResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[30]
+	mi := &file_abt2_v1_operator_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2167,7 @@ func (x *EnvironmentResponse) String() string {
 func (*EnvironmentResponse) ProtoMessage() {}
 
 func (x *EnvironmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[30]
+	mi := &file_abt2_v1_operator_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2180,7 @@ func (x *EnvironmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvironmentResponse.ProtoReflect.Descriptor instead.
 func (*EnvironmentResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{30}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *EnvironmentResponse) GetEnvironment() *EnvironmentStatus {
@@ -2020,7 +2206,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[31]
+	mi := &file_abt2_v1_operator_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2032,7 +2218,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[31]
+	mi := &file_abt2_v1_operator_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2045,7 +2231,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{31}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LogsRequest) GetProduct() string {
@@ -2093,7 +2279,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[32]
+	mi := &file_abt2_v1_operator_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2291,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[32]
+	mi := &file_abt2_v1_operator_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2304,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{32}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *LogsResponse) GetData() []byte {
@@ -2184,7 +2370,19 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x16\n" +
 	"\x06router\x18\x03 \x01(\tR\x06router\x12\x17\n" +
 	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"\x10\n" +
-	"\x0eForgetResponse\"y\n" +
+	"\x0eForgetResponse\"\x9c\x01\n" +
+	"\x0eDisturbRequest\x12\x1b\n" +
+	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x18\n" +
+	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04pick\x18\x04 \x01(\x04R\x04pick\x12+\n" +
+	"\x03for\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x03for\"7\n" +
+	"\x0fDisturbResponse\x12$\n" +
+	"\x05fault\x18\x01 \x01(\v2\x0e.abt2.v1.FaultR\x05fault\"`\n" +
+	"\x05Fault\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06target\x18\x02 \x01(\tR\x06target\x12+\n" +
+	"\x03for\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03for\"y\n" +
 	"\rRemoveRequest\x12\x1b\n" +
 	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x18\n" +
@@ -2276,7 +2474,7 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x04tail\x18\x04 \x01(\x05R\x04tail\x12\x16\n" +
 	"\x06follow\x18\x05 \x01(\bR\x06follow\"\"\n" +
 	"\fLogsResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data2\xa3\x06\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data2\xe1\x06\n" +
 	"\x0fOperatorService\x12;\n" +
 	"\x05Start\x12\x15.abt2.v1.StartRequest\x1a\x16.abt2.v1.StartResponse\"\x03\x90\x02\x01\x129\n" +
 	"\x06Create\x12\x16.abt2.v1.CreateRequest\x1a\x17.abt2.v1.CreateResponse\x120\n" +
@@ -2289,7 +2487,8 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\bValidate\x12\x18.abt2.v1.ValidateRequest\x1a\x19.abt2.v1.ValidateResponse\"\x03\x90\x02\x01\x12A\n" +
 	"\aHistory\x12\x17.abt2.v1.HistoryRequest\x1a\x18.abt2.v1.HistoryResponse\"\x03\x90\x02\x01\x12M\n" +
 	"\vEnvironment\x12\x1b.abt2.v1.EnvironmentRequest\x1a\x1c.abt2.v1.EnvironmentResponse\"\x03\x90\x02\x01\x129\n" +
-	"\x06Forget\x12\x16.abt2.v1.ForgetRequest\x1a\x17.abt2.v1.ForgetResponse\x125\n" +
+	"\x06Forget\x12\x16.abt2.v1.ForgetRequest\x1a\x17.abt2.v1.ForgetResponse\x12<\n" +
+	"\aDisturb\x12\x17.abt2.v1.DisturbRequest\x1a\x18.abt2.v1.DisturbResponse\x125\n" +
 	"\x04Logs\x12\x14.abt2.v1.LogsRequest\x1a\x15.abt2.v1.LogsResponse0\x01B\x1fZ\x1dabt2.dev/proto/abt2/v1;abt2v1b\x06proto3"
 
 var (
@@ -2304,7 +2503,7 @@ func file_abt2_v1_operator_proto_rawDescGZIP() []byte {
 	return file_abt2_v1_operator_proto_rawDescData
 }
 
-var file_abt2_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_abt2_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_abt2_v1_operator_proto_goTypes = []any{
 	(*ErrorDetail)(nil),         // 0: abt2.v1.ErrorDetail
 	(*By)(nil),                  // 1: abt2.v1.By
@@ -2320,97 +2519,106 @@ var file_abt2_v1_operator_proto_goTypes = []any{
 	(*DropResponse)(nil),        // 11: abt2.v1.DropResponse
 	(*ForgetRequest)(nil),       // 12: abt2.v1.ForgetRequest
 	(*ForgetResponse)(nil),      // 13: abt2.v1.ForgetResponse
-	(*RemoveRequest)(nil),       // 14: abt2.v1.RemoveRequest
-	(*RemoveResponse)(nil),      // 15: abt2.v1.RemoveResponse
-	(*PlanRequest)(nil),         // 16: abt2.v1.PlanRequest
-	(*PlanResponse)(nil),        // 17: abt2.v1.PlanResponse
-	(*RunRequest)(nil),          // 18: abt2.v1.RunRequest
-	(*RunResponse)(nil),         // 19: abt2.v1.RunResponse
-	(*Progress)(nil),            // 20: abt2.v1.Progress
-	(*Outcome)(nil),             // 21: abt2.v1.Outcome
-	(*Failure)(nil),             // 22: abt2.v1.Failure
-	(*StatusRequest)(nil),       // 23: abt2.v1.StatusRequest
-	(*StatusResponse)(nil),      // 24: abt2.v1.StatusResponse
-	(*ValidateRequest)(nil),     // 25: abt2.v1.ValidateRequest
-	(*ValidateResponse)(nil),    // 26: abt2.v1.ValidateResponse
-	(*HistoryRequest)(nil),      // 27: abt2.v1.HistoryRequest
-	(*HistoryResponse)(nil),     // 28: abt2.v1.HistoryResponse
-	(*EnvironmentRequest)(nil),  // 29: abt2.v1.EnvironmentRequest
-	(*EnvironmentResponse)(nil), // 30: abt2.v1.EnvironmentResponse
-	(*LogsRequest)(nil),         // 31: abt2.v1.LogsRequest
-	(*LogsResponse)(nil),        // 32: abt2.v1.LogsResponse
-	nil,                         // 33: abt2.v1.RunRequest.ScaleEntry
-	(*Session)(nil),             // 34: abt2.v1.Session
-	(*Artifact)(nil),            // 35: abt2.v1.Artifact
-	(*ConfigPatch)(nil),         // 36: abt2.v1.ConfigPatch
-	(*FieldChange)(nil),         // 37: abt2.v1.FieldChange
-	(*PlanLine)(nil),            // 38: abt2.v1.PlanLine
-	(*durationpb.Duration)(nil), // 39: google.protobuf.Duration
-	(*Status)(nil),              // 40: abt2.v1.Status
-	(*Difference)(nil),          // 41: abt2.v1.Difference
-	(*Event)(nil),               // 42: abt2.v1.Event
-	(*EnvironmentStatus)(nil),   // 43: abt2.v1.EnvironmentStatus
+	(*DisturbRequest)(nil),      // 14: abt2.v1.DisturbRequest
+	(*DisturbResponse)(nil),     // 15: abt2.v1.DisturbResponse
+	(*Fault)(nil),               // 16: abt2.v1.Fault
+	(*RemoveRequest)(nil),       // 17: abt2.v1.RemoveRequest
+	(*RemoveResponse)(nil),      // 18: abt2.v1.RemoveResponse
+	(*PlanRequest)(nil),         // 19: abt2.v1.PlanRequest
+	(*PlanResponse)(nil),        // 20: abt2.v1.PlanResponse
+	(*RunRequest)(nil),          // 21: abt2.v1.RunRequest
+	(*RunResponse)(nil),         // 22: abt2.v1.RunResponse
+	(*Progress)(nil),            // 23: abt2.v1.Progress
+	(*Outcome)(nil),             // 24: abt2.v1.Outcome
+	(*Failure)(nil),             // 25: abt2.v1.Failure
+	(*StatusRequest)(nil),       // 26: abt2.v1.StatusRequest
+	(*StatusResponse)(nil),      // 27: abt2.v1.StatusResponse
+	(*ValidateRequest)(nil),     // 28: abt2.v1.ValidateRequest
+	(*ValidateResponse)(nil),    // 29: abt2.v1.ValidateResponse
+	(*HistoryRequest)(nil),      // 30: abt2.v1.HistoryRequest
+	(*HistoryResponse)(nil),     // 31: abt2.v1.HistoryResponse
+	(*EnvironmentRequest)(nil),  // 32: abt2.v1.EnvironmentRequest
+	(*EnvironmentResponse)(nil), // 33: abt2.v1.EnvironmentResponse
+	(*LogsRequest)(nil),         // 34: abt2.v1.LogsRequest
+	(*LogsResponse)(nil),        // 35: abt2.v1.LogsResponse
+	nil,                         // 36: abt2.v1.RunRequest.ScaleEntry
+	(*Session)(nil),             // 37: abt2.v1.Session
+	(*Artifact)(nil),            // 38: abt2.v1.Artifact
+	(*ConfigPatch)(nil),         // 39: abt2.v1.ConfigPatch
+	(*FieldChange)(nil),         // 40: abt2.v1.FieldChange
+	(*durationpb.Duration)(nil), // 41: google.protobuf.Duration
+	(*PlanLine)(nil),            // 42: abt2.v1.PlanLine
+	(*Status)(nil),              // 43: abt2.v1.Status
+	(*Difference)(nil),          // 44: abt2.v1.Difference
+	(*Event)(nil),               // 45: abt2.v1.Event
+	(*EnvironmentStatus)(nil),   // 46: abt2.v1.EnvironmentStatus
 }
 var file_abt2_v1_operator_proto_depIdxs = []int32{
-	34, // 0: abt2.v1.StartResponse.session:type_name -> abt2.v1.Session
+	37, // 0: abt2.v1.StartResponse.session:type_name -> abt2.v1.Session
 	1,  // 1: abt2.v1.CreateRequest.by:type_name -> abt2.v1.By
-	34, // 2: abt2.v1.CreateResponse.session:type_name -> abt2.v1.Session
+	37, // 2: abt2.v1.CreateResponse.session:type_name -> abt2.v1.Session
 	1,  // 3: abt2.v1.PutRequest.by:type_name -> abt2.v1.By
 	7,  // 4: abt2.v1.PutRequest.modules:type_name -> abt2.v1.PutModule
-	35, // 5: abt2.v1.PutModule.artifact:type_name -> abt2.v1.Artifact
-	36, // 6: abt2.v1.PutModule.flags:type_name -> abt2.v1.ConfigPatch
+	38, // 5: abt2.v1.PutModule.artifact:type_name -> abt2.v1.Artifact
+	39, // 6: abt2.v1.PutModule.flags:type_name -> abt2.v1.ConfigPatch
 	9,  // 7: abt2.v1.PutResponse.answers:type_name -> abt2.v1.PutAnswer
-	37, // 8: abt2.v1.PutAnswer.changes:type_name -> abt2.v1.FieldChange
+	40, // 8: abt2.v1.PutAnswer.changes:type_name -> abt2.v1.FieldChange
 	1,  // 9: abt2.v1.DropRequest.by:type_name -> abt2.v1.By
 	1,  // 10: abt2.v1.ForgetRequest.by:type_name -> abt2.v1.By
-	1,  // 11: abt2.v1.RemoveRequest.by:type_name -> abt2.v1.By
-	1,  // 12: abt2.v1.PlanRequest.by:type_name -> abt2.v1.By
-	38, // 13: abt2.v1.PlanResponse.lines:type_name -> abt2.v1.PlanLine
-	1,  // 14: abt2.v1.RunRequest.by:type_name -> abt2.v1.By
-	33, // 15: abt2.v1.RunRequest.scale:type_name -> abt2.v1.RunRequest.ScaleEntry
-	39, // 16: abt2.v1.RunRequest.ack_timeout:type_name -> google.protobuf.Duration
-	39, // 17: abt2.v1.RunRequest.settle_timeout:type_name -> google.protobuf.Duration
-	39, // 18: abt2.v1.RunRequest.drain_timeout:type_name -> google.protobuf.Duration
-	20, // 19: abt2.v1.RunResponse.progress:type_name -> abt2.v1.Progress
-	21, // 20: abt2.v1.RunResponse.outcome:type_name -> abt2.v1.Outcome
-	39, // 21: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
-	39, // 22: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
-	22, // 23: abt2.v1.Outcome.failed:type_name -> abt2.v1.Failure
-	40, // 24: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
-	41, // 25: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
-	42, // 26: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
-	43, // 27: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
-	2,  // 28: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
-	4,  // 29: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
-	6,  // 30: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
-	10, // 31: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
-	14, // 32: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
-	16, // 33: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
-	18, // 34: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
-	23, // 35: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
-	25, // 36: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
-	27, // 37: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
-	29, // 38: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
-	12, // 39: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
-	31, // 40: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
-	3,  // 41: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
-	5,  // 42: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
-	8,  // 43: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
-	11, // 44: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
-	15, // 45: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
-	17, // 46: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
-	19, // 47: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
-	24, // 48: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
-	26, // 49: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
-	28, // 50: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
-	30, // 51: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
-	13, // 52: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
-	32, // 53: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
-	41, // [41:54] is the sub-list for method output_type
-	28, // [28:41] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	1,  // 11: abt2.v1.DisturbRequest.by:type_name -> abt2.v1.By
+	41, // 12: abt2.v1.DisturbRequest.for:type_name -> google.protobuf.Duration
+	16, // 13: abt2.v1.DisturbResponse.fault:type_name -> abt2.v1.Fault
+	41, // 14: abt2.v1.Fault.for:type_name -> google.protobuf.Duration
+	1,  // 15: abt2.v1.RemoveRequest.by:type_name -> abt2.v1.By
+	1,  // 16: abt2.v1.PlanRequest.by:type_name -> abt2.v1.By
+	42, // 17: abt2.v1.PlanResponse.lines:type_name -> abt2.v1.PlanLine
+	1,  // 18: abt2.v1.RunRequest.by:type_name -> abt2.v1.By
+	36, // 19: abt2.v1.RunRequest.scale:type_name -> abt2.v1.RunRequest.ScaleEntry
+	41, // 20: abt2.v1.RunRequest.ack_timeout:type_name -> google.protobuf.Duration
+	41, // 21: abt2.v1.RunRequest.settle_timeout:type_name -> google.protobuf.Duration
+	41, // 22: abt2.v1.RunRequest.drain_timeout:type_name -> google.protobuf.Duration
+	23, // 23: abt2.v1.RunResponse.progress:type_name -> abt2.v1.Progress
+	24, // 24: abt2.v1.RunResponse.outcome:type_name -> abt2.v1.Outcome
+	41, // 25: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
+	41, // 26: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
+	25, // 27: abt2.v1.Outcome.failed:type_name -> abt2.v1.Failure
+	43, // 28: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
+	44, // 29: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
+	45, // 30: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
+	46, // 31: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
+	2,  // 32: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
+	4,  // 33: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
+	6,  // 34: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
+	10, // 35: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
+	17, // 36: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
+	19, // 37: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
+	21, // 38: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
+	26, // 39: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
+	28, // 40: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
+	30, // 41: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
+	32, // 42: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
+	12, // 43: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
+	14, // 44: abt2.v1.OperatorService.Disturb:input_type -> abt2.v1.DisturbRequest
+	34, // 45: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
+	3,  // 46: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
+	5,  // 47: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
+	8,  // 48: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
+	11, // 49: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
+	18, // 50: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
+	20, // 51: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
+	22, // 52: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
+	27, // 53: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
+	29, // 54: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
+	31, // 55: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
+	33, // 56: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
+	13, // 57: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
+	15, // 58: abt2.v1.OperatorService.Disturb:output_type -> abt2.v1.DisturbResponse
+	35, // 59: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
+	46, // [46:60] is the sub-list for method output_type
+	32, // [32:46] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_abt2_v1_operator_proto_init() }
@@ -2420,7 +2628,7 @@ func file_abt2_v1_operator_proto_init() {
 	}
 	file_abt2_v1_release_proto_init()
 	file_abt2_v1_status_proto_init()
-	file_abt2_v1_operator_proto_msgTypes[19].OneofWrappers = []any{
+	file_abt2_v1_operator_proto_msgTypes[22].OneofWrappers = []any{
 		(*RunResponse_Progress)(nil),
 		(*RunResponse_Outcome)(nil),
 	}
@@ -2430,7 +2638,7 @@ func file_abt2_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_abt2_v1_operator_proto_rawDesc), len(file_abt2_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

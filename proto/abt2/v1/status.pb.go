@@ -41,6 +41,8 @@ type Status struct {
 	Unsettled bool `protobuf:"varint,11,opt,name=unsettled,proto3" json:"unsettled,omitempty"`
 	// The commands to go on with.
 	Next string `protobuf:"bytes,12,opt,name=next,proto3" json:"next,omitempty"`
+	// The server makes faults on request: it was started with --allow-faults.
+	Faults bool `protobuf:"varint,13,opt,name=faults,proto3" json:"faults,omitempty"`
 	// Versions with fewer healthy instances than they should have.
 	Missing       []*Shortage `protobuf:"bytes,20,rep,name=missing,proto3" json:"missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -159,6 +161,13 @@ func (x *Status) GetNext() string {
 		return x.Next
 	}
 	return ""
+}
+
+func (x *Status) GetFaults() bool {
+	if x != nil {
+		return x.Faults
+	}
+	return false
 }
 
 func (x *Status) GetMissing() []*Shortage {
@@ -904,7 +913,7 @@ var File_abt2_v1_status_proto protoreflect.FileDescriptor
 
 const file_abt2_v1_status_proto_rawDesc = "" +
 	"\n" +
-	"\x14abt2/v1/status.proto\x12\aabt2.v1\x1a\x15abt2/v1/release.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x04\n" +
+	"\x14abt2/v1/status.proto\x12\aabt2.v1\x1a\x15abt2/v1/release.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x04\n" +
 	"\x06Status\x12\x18\n" +
 	"\aproduct\x18\x01 \x01(\tR\aproduct\x120\n" +
 	"\asession\x18\x02 \x01(\v2\x16.abt2.v1.SessionStatusR\asession\x122\n" +
@@ -918,7 +927,8 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\arunning\x18\n" +
 	" \x01(\v2\x0f.abt2.v1.IntentR\arunning\x12\x1c\n" +
 	"\tunsettled\x18\v \x01(\bR\tunsettled\x12\x12\n" +
-	"\x04next\x18\f \x01(\tR\x04next\x12+\n" +
+	"\x04next\x18\f \x01(\tR\x04next\x12\x16\n" +
+	"\x06faults\x18\r \x01(\bR\x06faults\x12+\n" +
 	"\amissing\x18\x14 \x03(\v2\x11.abt2.v1.ShortageR\amissing\"f\n" +
 	"\bShortage\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +

@@ -86,6 +86,8 @@ const (
 	OperatorServiceEnvironmentProcedure = "/abt2.v1.OperatorService/Environment"
 	// OperatorServiceForgetProcedure is the fully-qualified name of the OperatorService's Forget RPC.
 	OperatorServiceForgetProcedure = "/abt2.v1.OperatorService/Forget"
+	// OperatorServiceDisturbProcedure is the fully-qualified name of the OperatorService's Disturb RPC.
+	OperatorServiceDisturbProcedure = "/abt2.v1.OperatorService/Disturb"
 	// OperatorServiceLogsProcedure is the fully-qualified name of the OperatorService's Logs RPC.
 	OperatorServiceLogsProcedure = "/abt2.v1.OperatorService/Logs"
 )
@@ -118,6 +120,9 @@ type OperatorServiceClient interface {
 	Environment(context.Context, *connect.Request[v1.EnvironmentRequest]) (*connect.Response[v1.EnvironmentResponse], error)
 	// Forget removes the record of a router that will not come back.
 	Forget(context.Context, *connect.Request[v1.ForgetRequest]) (*connect.Response[v1.ForgetResponse], error)
+	// Disturb begins a fault, for a drill, and answers when it has begun. A server
+	// that was not started with --allow-faults refuses.
+	Disturb(context.Context, *connect.Request[v1.DisturbRequest]) (*connect.Response[v1.DisturbResponse], error)
 	// Logs streams what a module's instances printed.
 	Logs(context.Context, *connect.Request[v1.LogsRequest]) (*connect.ServerStreamForClient[v1.LogsResponse], error)
 }
@@ -211,6 +216,12 @@ func NewOperatorServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(operatorServiceMethods.ByName("Forget")),
 			connect.WithClientOptions(opts...),
 		),
+		disturb: connect.NewClient[v1.DisturbRequest, v1.DisturbResponse](
+			httpClient,
+			baseURL+OperatorServiceDisturbProcedure,
+			connect.WithSchema(operatorServiceMethods.ByName("Disturb")),
+			connect.WithClientOptions(opts...),
+		),
 		logs: connect.NewClient[v1.LogsRequest, v1.LogsResponse](
 			httpClient,
 			baseURL+OperatorServiceLogsProcedure,
@@ -234,6 +245,7 @@ type operatorServiceClient struct {
 	history     *connect.Client[v1.HistoryRequest, v1.HistoryResponse]
 	environment *connect.Client[v1.EnvironmentRequest, v1.EnvironmentResponse]
 	forget      *connect.Client[v1.ForgetRequest, v1.ForgetResponse]
+	disturb     *connect.Client[v1.DisturbRequest, v1.DisturbResponse]
 	logs        *connect.Client[v1.LogsRequest, v1.LogsResponse]
 }
 
@@ -297,6 +309,11 @@ func (c *operatorServiceClient) Forget(ctx context.Context, req *connect.Request
 	return c.forget.CallUnary(ctx, req)
 }
 
+// Disturb calls abt2.v1.OperatorService.Disturb.
+func (c *operatorServiceClient) Disturb(ctx context.Context, req *connect.Request[v1.DisturbRequest]) (*connect.Response[v1.DisturbResponse], error) {
+	return c.disturb.CallUnary(ctx, req)
+}
+
 // Logs calls abt2.v1.OperatorService.Logs.
 func (c *operatorServiceClient) Logs(ctx context.Context, req *connect.Request[v1.LogsRequest]) (*connect.ServerStreamForClient[v1.LogsResponse], error) {
 	return c.logs.CallServerStream(ctx, req)
@@ -330,6 +347,9 @@ type OperatorServiceHandler interface {
 	Environment(context.Context, *connect.Request[v1.EnvironmentRequest]) (*connect.Response[v1.EnvironmentResponse], error)
 	// Forget removes the record of a router that will not come back.
 	Forget(context.Context, *connect.Request[v1.ForgetRequest]) (*connect.Response[v1.ForgetResponse], error)
+	// Disturb begins a fault, for a drill, and answers when it has begun. A server
+	// that was not started with --allow-faults refuses.
+	Disturb(context.Context, *connect.Request[v1.DisturbRequest]) (*connect.Response[v1.DisturbResponse], error)
 	// Logs streams what a module's instances printed.
 	Logs(context.Context, *connect.Request[v1.LogsRequest], *connect.ServerStream[v1.LogsResponse]) error
 }
@@ -419,6 +439,12 @@ func NewOperatorServiceHandler(svc OperatorServiceHandler, opts ...connect.Handl
 		connect.WithSchema(operatorServiceMethods.ByName("Forget")),
 		connect.WithHandlerOptions(opts...),
 	)
+	operatorServiceDisturbHandler := connect.NewUnaryHandler(
+		OperatorServiceDisturbProcedure,
+		svc.Disturb,
+		connect.WithSchema(operatorServiceMethods.ByName("Disturb")),
+		connect.WithHandlerOptions(opts...),
+	)
 	operatorServiceLogsHandler := connect.NewServerStreamHandler(
 		OperatorServiceLogsProcedure,
 		svc.Logs,
@@ -451,6 +477,8 @@ func NewOperatorServiceHandler(svc OperatorServiceHandler, opts ...connect.Handl
 			operatorServiceEnvironmentHandler.ServeHTTP(w, r)
 		case OperatorServiceForgetProcedure:
 			operatorServiceForgetHandler.ServeHTTP(w, r)
+		case OperatorServiceDisturbProcedure:
+			operatorServiceDisturbHandler.ServeHTTP(w, r)
 		case OperatorServiceLogsProcedure:
 			operatorServiceLogsHandler.ServeHTTP(w, r)
 		default:
@@ -508,6 +536,10 @@ func (UnimplementedOperatorServiceHandler) Environment(context.Context, *connect
 
 func (UnimplementedOperatorServiceHandler) Forget(context.Context, *connect.Request[v1.ForgetRequest]) (*connect.Response[v1.ForgetResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.Forget is not implemented"))
+}
+
+func (UnimplementedOperatorServiceHandler) Disturb(context.Context, *connect.Request[v1.DisturbRequest]) (*connect.Response[v1.DisturbResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.Disturb is not implemented"))
 }
 
 func (UnimplementedOperatorServiceHandler) Logs(context.Context, *connect.Request[v1.LogsRequest], *connect.ServerStream[v1.LogsResponse]) error {
