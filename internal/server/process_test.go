@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -147,12 +148,62 @@ func TestAServerThatIsKilledComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	in.start()
-	in.until("everything has been started again", func() bool {
-		d, err := in.api.Validate(t.Context(), abt2.ValidateRequest{Product: abt2.DefaultProduct})
-		return err == nil && len(d) == 0
-	})
+	in.whole()
 	if got := in.page(""); got != "[{web@1 2} {order@1 2}]" {
 		t.Errorf("users see %s", got)
+	}
+}
+
+// Whatever is struck, nobody is failed: what waits is answered when it goes on.
+func TestFaultsOfInstances(t *testing.T) {
+	in := prepare(t)
+	in.startProcess()
+	in.release()
+	load := in.underLoad()
+	for pick, kind := range []abt2.FaultKind{abt2.FaultInstanceKill, abt2.FaultRouterPause, abt2.FaultSlowRouter, abt2.FaultInstanceKill} {
+		q := abt2.FaultRequest{By: ann, Product: abt2.DefaultProduct, Kind: kind, Pick: uint64(pick), For: 500 * time.Millisecond}
+		var f abt2.Fault
+		in.until("something to spare", func() bool {
+			var err error
+			f, err = in.api.Disturb(t.Context(), q)
+			if err != nil && abt2.CodeOf(err) != abt2.CodeRefused {
+				t.Fatal(err)
+			}
+			return err == nil
+		})
+		t.Log(f)
+	}
+	in.whole()
+	if requests, failed, mixed := load(); failed > 0 || mixed > 0 || requests == 0 {
+		t.Errorf("%d requests: %d failed, %d mixed; want 0 and 0", requests, failed, mixed)
+	}
+}
+
+// A server that is asked to end, before it has killed itself, takes its heir along.
+func TestADoomedServerEndsAsAsked(t *testing.T) {
+	in := prepare(t)
+	p := in.startProcess()
+	// Over HTTP/2 nobody tells when an answer is out: there is a second left.
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	client := api.NewClient("http://"+strings.TrimSpace(read(t, filepath.Join(in.dir, "listen"))), in.token, &http.Client{Transport: transport})
+	kill := abt2.FaultRequest{By: ann, Product: abt2.DefaultProduct, Kind: abt2.FaultServerKill}
+	if _, err := client.Disturb(t.Context(), kill); err != nil {
+		t.Fatal(err)
+	}
+	_, again := client.Disturb(t.Context(), kill)
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-p.exited; err != nil {
+		t.Skipf("this machine is so slow that the server was dead before it was asked: %v", err)
+	}
+	if abt2.CodeOf(again) != abt2.CodeRefused {
+		t.Errorf("a second death: %v, want refused", again)
+	}
+	if pid, ok := <-p.ready; ok {
+		t.Errorf("process %d follows a server that was asked to end", pid)
 	}
 }
 
@@ -167,6 +218,15 @@ func TestAnHeirComesTooLate(t *testing.T) {
 	if _, err := in.api.Status(t.Context(), abt2.DefaultProduct); err != nil {
 		t.Error(err)
 	}
+}
+
+// whole returns when everything runs that should.
+func (in *installation) whole() {
+	in.t.Helper()
+	in.until("no difference", func() bool {
+		d, err := in.api.Validate(in.t.Context(), abt2.ValidateRequest{Product: abt2.DefaultProduct})
+		return err == nil && len(d) == 0
+	})
 }
 
 // alive tells whether a process exists.
