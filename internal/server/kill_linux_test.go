@@ -39,27 +39,26 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	for _, tc := range []struct {
 		victim string
 		kill   func(*siege) bool
-		last   bool
 		judge  func(*testing.T, tally)
 	}{
-		{"server", (*siege).killServer, false, func(t *testing.T, n tally) {
+		{"server", (*siege).killServer, func(t *testing.T, n tally) {
 			if n.failed+n.cut+n.unserved > 0 {
 				t.Errorf("%+v; want all answered", n)
 			}
 		}},
-		{"edge", (*siege).killEdge, false, func(t *testing.T, n tally) {
+		{"edge", (*siege).killEdge, func(t *testing.T, n tally) {
 			if n.failed > 0 { // those that met no edge, or lost it, were not to be saved
 				t.Errorf("%+v; want none failed that met an edge", n)
 			}
 		}},
-		{"shim", (*siege).killShim, true, func(t *testing.T, n tally) {
+		{"shim", (*siege).killShim, func(t *testing.T, n tally) {
 			if n.failed+n.unserved > 0 { // one cut after its first byte cannot be tried again
 				t.Errorf("%+v; want none failed that could be tried again", n)
 			}
 		}},
 	} {
 		t.Run(tc.victim, func(t *testing.T) {
-			s := &siege{installation: prepare(t), random: rand.New(rand.NewPCG(seed, 0)), kill: tc.kill, build: 1, lasting: tc.last}
+			s := &siege{installation: prepare(t), random: rand.New(rand.NewPCG(seed, 0)), kill: tc.kill, build: 1}
 			s.server = s.startProcess()
 			s.release()
 			load := s.load()
@@ -84,8 +83,6 @@ type siege struct {
 	kill   func(*siege) bool // returns whether it has
 	build  int
 	kills  int
-	// lasting says that what is killed stays away until refresh.
-	lasting bool
 }
 
 // round releases the next build, and goes back on the way.
@@ -150,8 +147,7 @@ func (s *siege) revive() {
 	}
 }
 
-// mend returns when nothing differs. What abt2 does not mend by itself, the end
-// of a shim, refresh does.
+// mend returns when nothing differs: abt2 mends by itself what was killed.
 func (s *siege) mend(ctx context.Context) {
 	s.t.Helper()
 	s.until("no difference", func() bool {
@@ -161,11 +157,6 @@ func (s *siege) mend(ctx context.Context) {
 			d, err := s.api.Validate(ctx, q)
 			if err == nil && len(d) == 0 {
 				continue
-			}
-			if s.lasting {
-				refresh := abt2.VerbRequest{By: ann, Verb: abt2.VerbRefresh, Product: abt2.DefaultProduct, Yes: true}
-				_, failed := s.api.Run(ctx, refresh, func(abt2.Progress) {})
-				s.t.Logf("differs: %+v, %v; refresh: %v", d, err, failed)
 			}
 			return false
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -161,7 +162,8 @@ func hopsOf(ctx context.Context, client *http.Client, url, cookie string) ([]hop
 	defer res.Body.Close()
 	var hops []hop
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %s", res.Status)
+		why, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+		return nil, fmt.Errorf("status %s: %s", res.Status, why)
 	}
 	return hops, json.NewDecoder(res.Body).Decode(&hops)
 }

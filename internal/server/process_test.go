@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -154,7 +155,8 @@ func TestAServerThatIsKilledComesBack(t *testing.T) {
 	}
 }
 
-// Whatever is struck, nobody is failed: what waits is answered when it goes on.
+// Whatever is struck, one after the other, nobody is failed: what waits is
+// answered when it goes on.
 func TestFaultsOfInstances(t *testing.T) {
 	in := prepare(t)
 	in.startProcess()
@@ -172,8 +174,15 @@ func TestFaultsOfInstances(t *testing.T) {
 			return err == nil
 		})
 		t.Log(f)
+		in.until("the end of it", func() bool { // validate looks anew, and status tells what it saw
+			in.whole()
+			s, err := in.api.Status(t.Context(), abt2.DefaultProduct)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return !slices.ContainsFunc(s.Instances, func(i abt2.InstanceStatus) bool { return i.Detail != "" })
+		})
 	}
-	in.whole()
 	if requests, failed, mixed := load(); failed > 0 || mixed > 0 || requests == 0 {
 		t.Errorf("%d requests: %d failed, %d mixed; want 0 and 0", requests, failed, mixed)
 	}
