@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -53,12 +51,6 @@ func prepare(t testing.TB) *installation {
 		t.Fatal(err)
 	}
 	in := &installation{t: t, dir: dir, command: program, stop: func() error { return nil }}
-	// Installations of several test binaries run at once: each begins its
-	// rotation of ports somewhere, so that no two find the same one free.
-	rotation := fmt.Appendf(nil, `{"next_port": %d}`, 20000+rand.IntN(9000))
-	if err := errors.Join(os.Mkdir(filepath.Join(dir, "platform"), 0o700), os.WriteFile(filepath.Join(dir, "platform", "platform.json"), rotation, 0o600)); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
 		_ = in.stop()
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

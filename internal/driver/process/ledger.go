@@ -3,6 +3,7 @@ package process
 import (
 	"encoding/json"
 	"errors"
+	"hash/fnv"
 	"io/fs"
 	"net"
 	"os"
@@ -61,7 +62,7 @@ func (p *Platform) reserve() (seq uint64, port int, err error) {
 	}
 	next := p.ledger
 	if next.NextPort < p.cfg.PortMin || next.NextPort > p.cfg.PortMax {
-		next.NextPort = p.cfg.PortMin
+		next.NextPort = p.firstPort()
 	}
 	for range p.cfg.PortMax - p.cfg.PortMin + 1 {
 		candidate := next.NextPort
@@ -79,6 +80,14 @@ func (p *Platform) reserve() (seq uint64, port int, err error) {
 		return next.LastInstance, candidate, nil
 	}
 	return 0, 0, abt2.Errorf(abt2.CodeFailed, "ports %d to %d: all are taken; end what uses them, or give the server a wider range", p.cfg.PortMin, p.cfg.PortMax)
+}
+
+// firstPort is where the rotation begins. Data folders begin at different ports,
+// so that two servers of one machine seldom reach for the same.
+func (p *Platform) firstPort() int {
+	h := fnv.New32a()
+	h.Write([]byte(p.cfg.Dir))
+	return p.cfg.PortMin + int(h.Sum32()%uint32(p.cfg.PortMax-p.cfg.PortMin+1))
 }
 
 // free tells whether nobody listens on a port. Some systems let two listen, one
