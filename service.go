@@ -163,13 +163,16 @@ type Outcome struct {
 	To    EnvironmentID `json:"to,omitempty"`
 	Same  bool          `json:"same,omitempty"`
 	Steps []string      `json:"steps,omitempty"` // dry run: what would be done
-	// Confirmed counts who confirmed the switch; Unconfirmed names who did not.
+	// Edges and Routers count who confirmed the switch; Unconfirmed names who did
+	// not. With CodeUnconfirmed nothing has changed, and the rest is empty.
 	Edges       int      `json:"edges,omitempty"`
 	Routers     int      `json:"routers,omitempty"`
 	Unconfirmed []string `json:"unconfirmed,omitempty"`
-	// Switched is from the flip until every edge and every other stamper had
-	// confirmed it; where a process is among Unconfirmed, until every edge had.
-	// Settled is from there until names and jobs had followed.
+	// Prepared is from the verb's begin to the flip. Switched is from there
+	// until every edge and every other stamper had confirmed it; where a process
+	// is among Unconfirmed, until every edge had. Settled is from there until
+	// names and jobs had followed.
+	Prepared time.Duration `json:"prepared_ns,omitempty"`
 	Switched time.Duration `json:"switched_ns,omitempty"`
 	Settled  time.Duration `json:"settled_ns,omitempty"`
 	Failed   []Failure     `json:"failed,omitempty"` // ship: modules that did not become healthy

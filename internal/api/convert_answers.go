@@ -95,7 +95,7 @@ func outcomeToWire(o abt2.Outcome) *abt2v1.Outcome {
 	return &abt2v1.Outcome{
 		Verb: string(o.Verb), From: uint64(o.From), To: uint64(o.To), Same: o.Same, Steps: each(o.Steps, text),
 		Edges: narrow(o.Edges), Routers: narrow(o.Routers), Unconfirmed: each(o.Unconfirmed, text),
-		Switched: durationToWire(o.Switched), Settled: durationToWire(o.Settled),
+		Prepared: durationToWire(o.Prepared), Switched: durationToWire(o.Switched), Settled: durationToWire(o.Settled),
 		Failed: each(o.Failed, func(f abt2.Failure) *abt2v1.Failure {
 			return &abt2v1.Failure{Version: versionToWire(f.Version), Reason: text(f.Reason), Log: each(f.Log, text)}
 		}),
@@ -107,7 +107,7 @@ func (r *reader) outcome(o *abt2v1.Outcome) abt2.Outcome {
 	return abt2.Outcome{
 		Verb: abt2.Verb(o.GetVerb()), From: abt2.EnvironmentID(o.GetFrom()), To: abt2.EnvironmentID(o.GetTo()), Same: o.GetSame(), Steps: o.GetSteps(),
 		Edges: int(o.GetEdges()), Routers: int(o.GetRouters()), Unconfirmed: o.GetUnconfirmed(),
-		Switched: durationFromWire(o.GetSwitched()), Settled: durationFromWire(o.GetSettled()),
+		Prepared: durationFromWire(o.GetPrepared()), Switched: durationFromWire(o.GetSwitched()), Settled: durationFromWire(o.GetSettled()),
 		Failed: each(o.GetFailed(), func(f *abt2v1.Failure) abt2.Failure {
 			return abt2.Failure{Version: r.version(f.GetVersion()), Reason: f.GetReason(), Log: f.GetLog()}
 		}),

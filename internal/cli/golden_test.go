@@ -131,8 +131,8 @@ func TestCommands(t *testing.T) {
 		{"commit_unsettled_error", world{args: "commit", svc: &fake{outcome: switched, errs: map[string]error{
 			"commit": abt2.Errorf(abt2.CodeCommitted, "switched, but 2 routers have not confirmed; abt2 status names them"),
 		}}}},
-		{"commit_unconfirmed", world{args: "commit", svc: &fake{errs: map[string]error{
-			"Run": abt2.Errorf(abt2.CodeUnconfirmed, "edge-1 has not confirmed within 10s; nothing has changed"),
+		{"commit_unconfirmed", world{args: "commit", svc: &fake{outcome: abt2.Outcome{Unconfirmed: []string{"edge-1"}}, errs: map[string]error{
+			"commit": abt2.Errorf(abt2.CodeUnconfirmed, "edge-1 has not confirmed within 10s; nothing has changed"),
 		}}}},
 		{"commit_refused", world{args: "commit", svc: &fake{outcome: abt2.Outcome{Next: "abt2 status"}, errs: map[string]error{
 			"commit": abt2.Errorf(abt2.CodeRefused, "web is put but not shipped; ship it: abt2 ship web --op=wang; or take it back: abt2 config drop --op=wang --name=web"),

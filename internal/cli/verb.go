@@ -75,9 +75,10 @@ func (a *app) runVerb(ctx context.Context, svc abt2.Service, r abt2.VerbRequest)
 	return nil
 }
 
-// tells reports whether an outcome that came with an error says anything.
+// tells reports whether an outcome that came with an error says anything beside
+// what the error says.
 func tells(o abt2.Outcome) bool {
-	o.Verb, o.Next = "", ""
+	o.Verb, o.Next, o.Unconfirmed = "", "", nil
 	return !reflect.ValueOf(o).IsZero()
 }
 

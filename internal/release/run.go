@@ -17,6 +17,7 @@ type run struct {
 	request abt2.VerbRequest
 	actor   abt2.Actor
 	cancel  context.CancelCauseFunc
+	begun   time.Time
 	stopped bool          // a commit was cancelled in favour of this rollback
 	done    chan struct{} // closed once outcome and err stand
 
@@ -144,7 +145,7 @@ func (e *Engine) attach(ctx context.Context, q abt2.VerbRequest) (*run, error) {
 // launch starts the verb under the engine's own context. The caller holds e.mu.
 func (e *Engine) launch(ctx context.Context, q abt2.VerbRequest, stopped bool) *run {
 	work, cancel := context.WithCancelCause(e.work)
-	r := &run{request: q, actor: actor(ctx, q.By), cancel: cancel, stopped: stopped, done: make(chan struct{})}
+	r := &run{request: q, actor: actor(ctx, q.By), begun: time.Now(), cancel: cancel, stopped: stopped, done: make(chan struct{})}
 	e.runs[q.Product] = r
 	e.verb.Go(func() {
 		r.outcome, r.err = e.perform(work, r)

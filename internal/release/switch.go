@@ -13,19 +13,19 @@ import (
 func (e *Engine) commit(ctx context.Context, r *run, s *abt2.State) (abt2.Outcome, error) {
 	q := r.request
 	out := abt2.Outcome{From: s.Products[q.Product].Online, To: s.Session(q.Product).Preview}
-	if err := e.prepare(ctx, r); err != nil {
-		return out, err
+	if missing, err := e.prepare(ctx, r); err != nil {
+		return abt2.Outcome{Unconfirmed: missing}, err
 	}
 	return e.flip(ctx, r, out, (*abt2.State).Commit)
 }
 
 // prepare waits until every edge and every router knows the target of the
-// switch. Nothing has changed when it fails.
-func (e *Engine) prepare(ctx context.Context, r *run) error {
+// switch. When it fails, nothing has changed, and missing names who does not.
+func (e *Engine) prepare(ctx context.Context, r *run) (missing []string, err error) {
 	q := r.request
 	mark, err := e.publishAnew(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.report("", "prepare", "edges and routers confirm revision %d", mark.Revision)
 	ack, cancel := context.WithTimeout(ctx, q.AckTimeout)
@@ -33,17 +33,17 @@ func (e *Engine) prepare(ctx context.Context, r *run) error {
 	c := e.confirm(ack, mark, anyRouter, func(missing []string) {
 		r.report("", "await", "waiting for %s", strings.Join(missing, ", "))
 	})
-	missing := c.missing()
+	missing = c.missing()
 	switch {
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	case len(missing) == 0:
-		return nil
+		return nil, nil
 	case q.Force:
 		r.report("", "force", "not confirmed by %s: %s", strings.Join(missing, ", "), price(c))
-		return nil
+		return nil, nil
 	}
-	return abt2.Errorf(abt2.CodeUnconfirmed, "nothing has changed: within %s not confirmed by %s; look: abt2 validate --routers --edge; "+
+	return missing, abt2.Errorf(abt2.CodeUnconfirmed, "nothing has changed: within %s not confirmed by %s; look: abt2 validate --routers --edge; "+
 		"one that will not come back: abt2 router forget ID --op=%s; or switch all the same (%s): abt2 commit --force --op=%s",
 		q.AckTimeout, strings.Join(missing, ", "), q.Operator, price(c), q.Operator)
 }
@@ -71,9 +71,10 @@ func (e *Engine) rollback(ctx context.Context, r *run, s *abt2.State) (abt2.Outc
 func (e *Engine) flip(ctx context.Context, r *run, out abt2.Outcome, rule func(*abt2.State, abt2.ProductName, abt2.Actor) error) (abt2.Outcome, error) {
 	q := r.request
 	begun := time.Now()
+	out.Prepared = begun.Sub(r.begun)
 	s, err := e.Store.Update(ctx, func(s *abt2.State) error { return rule(s, q.Product, abt2.Actor{Now: begun}) })
 	if err != nil {
-		return out, err
+		return abt2.Outcome{}, err
 	}
 	p, sess := s.Products[q.Product], s.Session(q.Product)
 	mark, err := e.publish(ctx)

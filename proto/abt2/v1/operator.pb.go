@@ -1575,7 +1575,7 @@ type Outcome struct {
 	Routers int32 `protobuf:"varint,7,opt,name=routers,proto3" json:"routers,omitempty"`
 	// Who did not.
 	Unconfirmed []string `protobuf:"bytes,8,rep,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
-	// From the flip to the last edge's confirmation.
+	// From the flip until every edge and every other stamper had confirmed it.
 	Switched *durationpb.Duration `protobuf:"bytes,9,opt,name=switched,proto3" json:"switched,omitempty"`
 	// From there until names and jobs had followed.
 	Settled *durationpb.Duration `protobuf:"bytes,10,opt,name=settled,proto3" json:"settled,omitempty"`
@@ -1586,7 +1586,9 @@ type Outcome struct {
 	Cookie string `protobuf:"bytes,13,opt,name=cookie,proto3" json:"cookie,omitempty"`
 	Link   string `protobuf:"bytes,14,opt,name=link,proto3" json:"link,omitempty"`
 	// The commands to go on with.
-	Next          string `protobuf:"bytes,15,opt,name=next,proto3" json:"next,omitempty"`
+	Next string `protobuf:"bytes,15,opt,name=next,proto3" json:"next,omitempty"`
+	// From the verb's begin to the flip.
+	Prepared      *durationpb.Duration `protobuf:"bytes,16,opt,name=prepared,proto3" json:"prepared,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1724,6 +1726,13 @@ func (x *Outcome) GetNext() string {
 		return x.Next
 	}
 	return ""
+}
+
+func (x *Outcome) GetPrepared() *durationpb.Duration {
+	if x != nil {
+		return x.Prepared
+	}
+	return nil
 }
 
 // Failure is a version that did not become healthy.
@@ -2423,7 +2432,7 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x04step\x18\x02 \x01(\tR\x04step\x12\x12\n" +
 	"\x04text\x18\x03 \x01(\tR\x04text\x12\x12\n" +
 	"\x04done\x18\x04 \x01(\x05R\x04done\x12\x14\n" +
-	"\x05total\x18\x05 \x01(\x05R\x05total\"\xaf\x03\n" +
+	"\x05total\x18\x05 \x01(\x05R\x05total\"\xe6\x03\n" +
 	"\aOutcome\x12\x12\n" +
 	"\x04verb\x18\x01 \x01(\tR\x04verb\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x0e\n" +
@@ -2440,7 +2449,8 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\bwarnings\x18\f \x03(\tR\bwarnings\x12\x16\n" +
 	"\x06cookie\x18\r \x01(\tR\x06cookie\x12\x12\n" +
 	"\x04link\x18\x0e \x01(\tR\x04link\x12\x12\n" +
-	"\x04next\x18\x0f \x01(\tR\x04next\"M\n" +
+	"\x04next\x18\x0f \x01(\tR\x04next\x125\n" +
+	"\bprepared\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\bprepared\"M\n" +
 	"\aFailure\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x10\n" +
@@ -2582,43 +2592,44 @@ var file_abt2_v1_operator_proto_depIdxs = []int32{
 	41, // 25: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
 	41, // 26: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
 	25, // 27: abt2.v1.Outcome.failed:type_name -> abt2.v1.Failure
-	43, // 28: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
-	44, // 29: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
-	45, // 30: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
-	46, // 31: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
-	2,  // 32: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
-	4,  // 33: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
-	6,  // 34: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
-	10, // 35: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
-	17, // 36: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
-	19, // 37: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
-	21, // 38: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
-	26, // 39: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
-	28, // 40: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
-	30, // 41: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
-	32, // 42: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
-	12, // 43: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
-	14, // 44: abt2.v1.OperatorService.Disturb:input_type -> abt2.v1.DisturbRequest
-	34, // 45: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
-	3,  // 46: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
-	5,  // 47: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
-	8,  // 48: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
-	11, // 49: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
-	18, // 50: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
-	20, // 51: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
-	22, // 52: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
-	27, // 53: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
-	29, // 54: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
-	31, // 55: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
-	33, // 56: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
-	13, // 57: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
-	15, // 58: abt2.v1.OperatorService.Disturb:output_type -> abt2.v1.DisturbResponse
-	35, // 59: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
-	46, // [46:60] is the sub-list for method output_type
-	32, // [32:46] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	41, // 28: abt2.v1.Outcome.prepared:type_name -> google.protobuf.Duration
+	43, // 29: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
+	44, // 30: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
+	45, // 31: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
+	46, // 32: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
+	2,  // 33: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
+	4,  // 34: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
+	6,  // 35: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
+	10, // 36: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
+	17, // 37: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
+	19, // 38: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
+	21, // 39: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
+	26, // 40: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
+	28, // 41: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
+	30, // 42: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
+	32, // 43: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
+	12, // 44: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
+	14, // 45: abt2.v1.OperatorService.Disturb:input_type -> abt2.v1.DisturbRequest
+	34, // 46: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
+	3,  // 47: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
+	5,  // 48: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
+	8,  // 49: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
+	11, // 50: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
+	18, // 51: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
+	20, // 52: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
+	22, // 53: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
+	27, // 54: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
+	29, // 55: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
+	31, // 56: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
+	33, // 57: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
+	13, // 58: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
+	15, // 59: abt2.v1.OperatorService.Disturb:output_type -> abt2.v1.DisturbResponse
+	35, // 60: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
+	47, // [47:61] is the sub-list for method output_type
+	33, // [33:47] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_abt2_v1_operator_proto_init() }
