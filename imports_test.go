@@ -57,6 +57,8 @@ var importRules = []importRule{
 		"the edge is a process of its own, which outlives the server"},
 	{"abt2.dev/internal/edge/edgectl", []string{rootPkg}, nil,
 		"it is a protocol: the edge's driver needs it without the edge"},
+	{"abt2.dev/internal/drill", []string{rootPkg}, []string{"github.com/HdrHistogram/hdrhistogram-go"},
+		"a drill sees a product as its operators and its users do: by abt2.Service, and through the edge"},
 	{"abt2.dev/internal/shim", []string{rootPkg, "abt2.dev/lane/…", "abt2.dev/internal/shim/…"}, []string{anyPkg},
 		"a shim is a process of its own, which outlives the server"},
 	{"abt2.dev/internal/shim/shimpb", []string{"abt2.dev/internal/shim/shimpb/…"}, []string{"connectrpc.com/connect", "google.golang.org/protobuf", "golang.org/x/sys"},

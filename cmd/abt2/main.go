@@ -19,7 +19,7 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, hurry, stop := interrupts()
 	status := cli.New(cli.Env{
 		Args:       os.Args[1:],
 		Stdin:      os.Stdin,
@@ -31,6 +31,7 @@ func main() {
 		UserName:   userName,
 		Build:      build(),
 		NewService: newService,
+		NewDrill:   newDrill(hurry),
 		RunServer:  runServer,
 		RunEdge:    runEdge,
 		RunShim:    runShim,
@@ -38,6 +39,22 @@ func main() {
 	}).Run(ctx)
 	stop()
 	os.Exit(status)
+}
+
+// interrupts returns a context that ends with the first Ctrl-C or SIGTERM, and a
+// channel that closes with the second.
+func interrupts() (ctx context.Context, hurry <-chan struct{}, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	second := make(chan struct{})
+	go func() { // until the process ends
+		<-signals
+		cancel()
+		<-signals
+		close(second)
+	}()
+	return ctx, second, func() { signal.Stop(signals) }
 }
 
 func newService(url string, token func() (string, error)) abt2.Service {

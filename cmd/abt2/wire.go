@@ -7,11 +7,16 @@ import (
 
 	"abt2.dev"
 	"abt2.dev/internal/cli"
+	"abt2.dev/internal/drill"
 	"abt2.dev/internal/server"
 	"abt2.dev/internal/shim"
 )
 
 // What the command line hands over to the parts.
+
+func newDrill(hurry <-chan struct{}) func(abt2.Service, abt2.DrillRequest) cli.Drill {
+	return func(svc abt2.Service, r abt2.DrillRequest) cli.Drill { return drill.New(svc, r, hurry) }
+}
 
 func runServer(ctx context.Context, c cli.ServerConfig) error {
 	program, err := os.Executable()

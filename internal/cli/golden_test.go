@@ -186,6 +186,15 @@ func TestCommands(t *testing.T) {
 		{"version_json", world{args: "version --json"}},
 		{"router_list", world{args: "router list", svc: &fake{status: openStatus()}}},
 		{"router_forget", world{args: "router forget order-3-17 --op=lihua", svc: &fake{}}},
+		{"drill", world{args: "drill --op=lihua", stdin: "y\n", drill: &fakeDrill{
+			question: "product default: users are switched", progress: drillProgress(), report: drillReport(),
+		}}},
+		{"drill_disturbed", world{args: "drill --faults=all --yes", drill: &fakeDrill{
+			progress: drillProgress(), report: disturbedReport(),
+			err: abt2.Errorf(abt2.CodeFailed, "environment 43 is online, and environment 42 was when the drill began; to go back: abt2 rollback --op=wang"),
+		}}},
+		{"drill_json", world{args: "drill --yes --json", drill: &fakeDrill{report: drillReport()}}},
+		{"drill_refused", world{args: "drill", drill: &fakeDrill{prepareErr: abt2.Errorf(abt2.CodeRefused, "default: the session has no preview yet")}}},
 		{"down", world{args: "down --data=/srv/abt2", stdin: "y\n", down: []string{"server 1234", "web-6-2"}}},
 		{"down_yes", world{args: "down --yes", env: map[string]string{"ABT2_DATA": "/srv/other"}}},
 		{"down_json", world{args: "down --yes --json", down: []string{"web-6-2"}}},

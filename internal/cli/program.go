@@ -31,6 +31,8 @@ type Env struct {
 
 	// NewService returns the service at a URL, like http://127.0.0.1:7070.
 	NewService func(url string, token func() (string, error)) abt2.Service
+	// NewDrill returns a drill of a service.
+	NewDrill func(svc abt2.Service, r abt2.DrillRequest) Drill
 	// RunServer serves until ctx ends, or fails. It calls c.Ready once.
 	RunServer func(ctx context.Context, c ServerConfig) error
 	// RunEdge and RunShim are the programs of a server's children; what to be is
@@ -167,7 +169,7 @@ var groups = []struct {
 		(*app).statusCommand, (*app).historyCommand, (*app).logsCommand, (*app).envCommand,
 	}},
 	{"care", "Taking care:", []func(*app) *cobra.Command{
-		(*app).validateCommand, (*app).refreshCommand, (*app).scaleCommand, (*app).routerCommand,
+		(*app).validateCommand, (*app).refreshCommand, (*app).scaleCommand, (*app).routerCommand, (*app).drillCommand,
 	}},
 	{"run", "Running abt2:", []func(*app) *cobra.Command{
 		(*app).serverCommand, (*app).downCommand, (*app).versionCommand, (*app).completionCommand,

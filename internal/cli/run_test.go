@@ -38,7 +38,8 @@ type world struct {
 	ctx        context.Context
 	stdout     io.Writer // beside what is remembered
 	down       []string  // what RunDown ends
-	err        error     // of RunServer, RunEdge, RunShim, RunDown
+	drill      *fakeDrill
+	err        error // of RunServer, RunEdge, RunShim, RunDown
 }
 
 // result is what the program did.
@@ -48,6 +49,7 @@ type result struct {
 	url, token     string
 	server         cli.ServerConfig
 	dirs           []string // of edge, shim and down
+	drill          abt2.DrillRequest
 }
 
 func run(t *testing.T, w world) result {
@@ -91,6 +93,10 @@ func run(t *testing.T, w world) result {
 		NewService: func(url string, token func() (string, error)) abt2.Service {
 			res.url = url
 			return tokenFirst{w.svc, token, &res.token}
+		},
+		NewDrill: func(_ abt2.Service, r abt2.DrillRequest) cli.Drill {
+			res.drill = r
+			return w.drill
 		},
 		RunServer: func(_ context.Context, c cli.ServerConfig) error {
 			res.server = c

@@ -1,5 +1,5 @@
-// Command module is what scripts release: it answers with its version, and is
-// sick where SICK is set.
+// Command module is what scripts release: it answers with its version, at /hops
+// as a hop list, and is sick where SICK is set.
 package main
 
 import (
@@ -17,6 +17,9 @@ func main() {
 	})
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s in environment %s\n", os.Getenv("ABT2_VERSION"), r.Header.Get("Abt2-Env"))
+	})
+	http.HandleFunc("/hops", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"hops": [{"module": "web", "version": %q, "environment": %s}]}`, os.Getenv("ABT2_VERSION"), r.Header.Get("Abt2-Env"))
 	})
 	log.Print("serving ", os.Getenv("ABT2_VERSION"))
 	log.Fatal(http.ListenAndServe(os.Getenv("HOST")+":"+os.Getenv("PORT"), nil))
