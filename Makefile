@@ -11,8 +11,11 @@ RACE := $(if $(and $(filter 1,$(shell go env CGO_ENABLED)),$(shell command -v $(
 # How often each benchmark runs; the median is what counts.
 COUNT ?= 5
 
+# The faults of make drill, as abt2 drill names them; empty: none.
+FAULTS ?= all
+
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint unit cross bench generate clean
+.PHONY: help demo drill build test lint unit cross bench generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +23,13 @@ help: ## list the targets
 demo: ## release the shop before your eyes; KEEP=1 leaves it running
 	@go build -o bin/demo ./examples/demo
 	@bin/demo $(if $(KEEP),-keep)
+
+drill: ## switch the shop back and forth under load and faults, 4 minutes; FULL=1: half an hour, recorded in docs/benchmarks.md
+	@go build -o bin/demo ./examples/demo
+	@rm -f bin/drill.json
+	bin/demo -drill -faults=$(FAULTS) $(if $(FULL),-full) -report=$(CURDIR)/bin/drill.json; status=$$?; \
+	$(if $(FULL),if [ -e bin/drill.json ]; then go -C tools run ./benchreport -o $(CURDIR)/docs/benchmarks.md -drill $(CURDIR)/bin/drill.json || exit; fi;) \
+	exit $$status
 
 build: ## bin/abt2
 	go build -o bin/abt2 ./cmd/abt2

@@ -6,11 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"time"
 
 	"abt2.dev"
-	"abt2.dev/examples/demo/load"
 	"abt2.dev/examples/demo/stage"
 )
 
@@ -32,6 +29,17 @@ func (p *play) abt2(ctx context.Context, args ...string) error {
 	if err := p.Abt2(ctx, p.out.w, p.out.w, args...); err != nil {
 		return fmt.Errorf("abt2 %s: %w", args[0], err)
 	}
+	return nil
+}
+
+// answer shows a command and its answer, without its progress.
+func (p *play) answer(ctx context.Context, args ...string) error {
+	p.out.command(append([]string{"abt2"}, args...)...)
+	out, err := p.Ask(ctx, args...)
+	if err != nil {
+		return err
+	}
+	p.out.say("%s", bytes.TrimSpace(out))
 	return nil
 }
 
@@ -133,33 +141,12 @@ func (p *play) preview(ctx context.Context) error {
 	return nil
 }
 
-// traffic switches, switches back and switches again while requests flow.
+// traffic switches to and fro while requests flow, and then for good.
 func (p *play) traffic(ctx context.Context) error {
 	s, err := p.status(ctx)
 	if err != nil {
 		return err
 	}
-	plan, between, err := p.plan(s)
-	if err != nil {
-		return err
-	}
-	p.out.title(fmt.Sprintf("Everybody is switched over, under %d requests a second", plan.Rate))
-	l := load.Start(ctx, plan)
-	switches, err := p.switches(ctx, l, between)
-	result := l.Stop()
-	if err != nil {
-		return err
-	}
-	p.out.title("What was measured")
-	p.out.measured(plan.Rate, result, switches)
-	if result.Failed+result.Mixed > 0 {
-		return fmt.Errorf("%d requests failed, %d were mixed; there should be none", result.Failed, result.Mixed)
-	}
-	return nil
-}
-
-// plan is the load, and how many requests to await between two verbs.
-func (p *play) plan(s *abt2.Status) (plan load.Plan, between int, err error) {
 	order := ""
 	for _, n := range s.Names {
 		if n.Module == "order" {
@@ -167,51 +154,23 @@ func (p *play) plan(s *abt2.Status) (plan load.Plan, between int, err error) {
 		}
 	}
 	if order == "" {
-		return plan, 0, errors.New("status names no unversioned address of order")
+		return errors.New("status names no unversioned address of order")
 	}
-	page := load.Target{Name: "page", URL: p.edge + "/json"}
-	plan = load.Plan{
-		Rate: 600, Workers: 64, Timeout: 10 * time.Second,
-		Client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
-		Targets: []load.Target{
-			page,
-			{Name: "api", URL: p.edge + "/api/products"},
-			page,
-			{Name: "unversioned order", URL: "http://" + order + "/products"},
-		},
-		Judge: load.Judge(s.Online, s.Preview),
-	}
+	rate, duration := 600, "6s"
 	if p.short {
-		plan.Rate = 200
+		rate, duration = 200, "3s"
 	}
-	return plan, plan.Rate, nil
-}
-
-func (p *play) switches(ctx context.Context, l *load.Load, between int) (times []time.Duration, err error) {
-	for _, verb := range []string{"commit", "rollback", "commit"} {
-		if err := l.Await(ctx, between); err != nil {
-			return nil, err
-		}
-		args := []string{verb, op, "--json"}
-		p.out.command(append([]string{"abt2"}, args...)...)
-		b, err := p.Ask(ctx, args...)
-		if err != nil {
-			return nil, err
-		}
-		var o abt2.Outcome
-		if err := json.Unmarshal(bytes.TrimSpace(b), &o); err != nil {
-			return nil, fmt.Errorf("abt2 %s --json printed %q: %w", verb, b, err)
-		}
-		p.out.say("switched %d → %d in %s: edges %d, routers %d confirmed", o.From, o.To, ms(o.Switched), o.Edges, o.Routers)
-		times = append(times, o.Switched)
+	p.out.title(fmt.Sprintf("To the summer and back, twice, under %d requests a second", rate))
+	err = p.abt2(ctx, "drill", op, fmt.Sprintf("--rate=%d", rate), "--duration="+duration, "--switches=4",
+		"--path=/json", "--path=/api/products", "--url=http://"+order+"/products", "--yes")
+	if err != nil {
+		return err
 	}
-	if err := l.Await(ctx, between); err != nil {
-		return nil, err
+	p.out.title("Everybody is switched over")
+	if err := p.answer(ctx, "commit", op); err != nil {
+		return err
 	}
-	if err := p.abt2(ctx, "clean", op, "--yes"); err != nil {
-		return nil, err
-	}
-	return times, l.Await(ctx, between)
+	return p.answer(ctx, "clean", op, "--yes")
 }
 
 // finale leaves everything running with one more preview, if that was asked for.

@@ -8,7 +8,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"abt2.dev/examples/demo/load"
 	"abt2.dev/examples/demo/stage"
 )
 
@@ -20,9 +19,7 @@ type show struct {
 
 const (
 	bold  = "1"
-	dim   = "2"
 	green = "32"
-	red   = "31"
 )
 
 func (s *show) paint(style, text string) string {
@@ -35,8 +32,8 @@ func (s *show) paint(style, text string) string {
 func (s *show) welcome() {
 	fmt.Fprintf(s.w, `%s
 A shop of five modules goes online; then two of them are replaced: looked at in
-production behind a cookie, switched to for everybody, switched back, and
-switched to again, while requests keep flowing.
+production behind a cookie, switched to and back again while requests keep
+flowing and are counted, and switched to for good.
 
 `, s.paint(bold, "abt2 demo"))
 }
@@ -93,28 +90,6 @@ func (s *show) pages(online, preview *stage.Page) {
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
-
-// measured prints the result of the load and of the switches under it.
-func (s *show) measured(rate int, r *load.Result, switches []time.Duration) {
-	count := func(n int) string {
-		if n > 0 {
-			return s.paint(red, fmt.Sprint(n))
-		}
-		return s.paint(green, "0")
-	}
-	var times []string
-	for _, d := range switches {
-		times = append(times, ms(d))
-	}
-	s.say("  switches    %d: %s", len(switches), strings.Join(times, ", "))
-	s.say("  requests    %d, at %d a second: the page, the API, and order at its unversioned address", r.Requests, rate)
-	s.say("  failed      %s", count(r.Failed))
-	s.say("  mixed       %s", count(r.Mixed))
-	s.say("  latency     p50 %s, p99 %s, from when each request was due", ms(r.Quantile(50)), ms(r.Quantile(99)))
-	for _, c := range r.Complaints {
-		s.say("  %s", s.paint(red, c))
-	}
-}
 
 // goOn says what somebody can do with a server that was left running.
 func (s *show) goOn(st *stage.Stage, edge, link string) {

@@ -3,7 +3,9 @@ package stage
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,23 +18,23 @@ import (
 type server struct {
 	api   string // host:port
 	pid   int
-	ended chan struct{} // closed when the process has been waited for
+	ended chan struct{} // closed when the process has been waited for, and whoever followed it
 	err   error         // how it ended; read after ended
 }
 
 var address = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:\d+`)
 
-// Start starts the server and returns when it is ready, with the line it said
-// so in and the time that took.
-func (s *Stage) Start(ctx context.Context) (line string, ready time.Duration, err error) {
+// Start starts the server, with these flags beside the usual ones, and returns
+// when it is ready, with the line it said so in and the time that took.
+func (s *Stage) Start(ctx context.Context, flags ...string) (line string, ready time.Duration, err error) {
 	logPath := filepath.Join(s.Dir, "server.log")
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return "", 0, err
 	}
 	defer log.Close()
-	cmd := exec.Command(s.Binary(), "server", "--data="+s.Data(),
-		"--listen=127.0.0.1:0", "--edge-listen=127.0.0.1:0", "--allow-root")
+	cmd := exec.Command(s.Binary(), append([]string{"server", "--data=" + s.Data(),
+		"--listen=127.0.0.1:0", "--edge-listen=127.0.0.1:0", "--allow-root"}, flags...)...)
 	cmd.Stderr = log
 	// Ctrl-C is for the demo, which then strikes the stage in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -54,6 +56,7 @@ func (s *Stage) Start(ctx context.Context) (line string, ready time.Duration, er
 			lines <- out.Text()
 		}
 		close(lines)
+		_, _ = io.Copy(io.Discard, stdout) // until a server that has followed this one has ended, too
 		srv.err = cmd.Wait()
 	}()
 	select {
@@ -73,10 +76,15 @@ func (s *Stage) Start(ctx context.Context) (line string, ready time.Duration, er
 	return line, ready, err
 }
 
-// wait returns when the process has ended.
+// wait returns when the process has ended, and those that followed it when a
+// drill had it killed.
 func (s *server) wait(ctx context.Context) error {
 	select {
 	case <-s.ended:
+		var exit *exec.ExitError
+		if errors.As(s.err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+			return nil
+		}
 		return s.err
 	case <-ctx.Done():
 		return context.Cause(ctx)
