@@ -3,20 +3,32 @@
 // its baseline and what was measured, then every benchmark.
 //
 //	benchreport -o FILE BENCH-OUTPUT...
+//	benchreport -o FILE -drill REPORT
+//
+// The latter puts the report of an abt2 drill into the file, and leaves the rest.
 package main
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 )
 
 func main() {
 	out := flag.String("o", "", "file to write; empty: standard output")
+	drill := flag.String("drill", "", "report of an abt2 drill to record in the file")
 	flag.Parse()
-	if err := run(*out, flag.Args()); err != nil {
+	var err error
+	if *drill != "" {
+		err = recordDrill(*out, *drill, time.Now())
+	} else {
+		err = run(*out, flag.Args())
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchreport:", err)
 		os.Exit(1)
 	}
@@ -33,5 +45,10 @@ func run(out string, files []string) error {
 		_, err = os.Stdout.Write(b.Bytes())
 		return err
 	}
+	old, err := os.ReadFile(out)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	b.Write(drillPart(old))
 	return os.WriteFile(out, b.Bytes(), 0o644)
 }

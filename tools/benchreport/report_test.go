@@ -88,3 +88,35 @@ func TestReadNothing(t *testing.T) {
 		t.Error("a file without benchmarks was accepted")
 	}
 }
+
+// A drill's part is replaced by the next drill, and outlives the benchmarks.
+func TestDrillIsRecorded(t *testing.T) {
+	dir := t.TempDir()
+	out, bench, drill := filepath.Join(dir, "out.md"), filepath.Join(dir, "bench.txt"), filepath.Join(dir, "drill.json")
+	put := func(file, text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(err error, wants ...string) {
+		t.Helper()
+		b, e := os.ReadFile(out)
+		if err != nil || e != nil {
+			t.Fatal(err, e)
+		}
+		for _, want := range wants {
+			if strings.Count(string(b), want) != 1 {
+				t.Errorf("want once %q:\n%s", want, b)
+			}
+		}
+	}
+	put(bench, printed)
+	check(run(out, []string{bench}), "## abt2.dev/lane")
+	put(drill, `{"took_ns": 60000000000, "rate": 100, "load": {"requests": 6000, "failed": 1, "judged": 6000},
+		"switches": {"commits": 2, "calm": {"p99_ns": 61000000}, "last_old_ns": -4600000}, "faults": [{"kind": "server-kill", "made": 3}]}`)
+	check(recordDrill(out, drill, time.Unix(0, 0)), "## The fire drill", "on 1970-01-01: 6000 requests in 1m0s", "| failed | at most 0 | 1 | **missed** |",
+		"no fault near, p99 | at most 100 ms | 61 | met |", "| -4.6 ms |", "| fault server-kill | 3 made, 0 could not be made |", "## abt2.dev/lane")
+	put(drill, `{"rate": 200, "load": {"requests": 7000}}`)
+	check(recordDrill(out, drill, time.Unix(0, 0)), "7000 requests", "## The fire drill", "| failed | at most 0 | 0 | met |")
+	check(run(out, []string{bench}), "7000 requests", "## The fire drill", "## abt2.dev/lane")
+}
