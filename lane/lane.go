@@ -82,7 +82,7 @@ func Join(ctx context.Context, options ...Option) (*Lane, error) {
 			return err
 		},
 		Report: l.report,
-		Watch:  l.carried.Watch,
+		Watch:  func(env uint64) { l.carried.Watch(env) },
 		Connection: func(connected bool, _ error) {
 			l.counts.connected.Store(connected)
 			if !connected {

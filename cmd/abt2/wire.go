@@ -40,7 +40,9 @@ func runServer(ctx context.Context, c cli.ServerConfig) error {
 	})
 }
 
-func runEdge(ctx context.Context, dir string) error { return server.RunEdge(ctx, dir) }
+func runEdge(ctx context.Context, dir string, takeover bool) error {
+	return server.RunEdge(ctx, dir, takeover)
+}
 
 func runShim(ctx context.Context, dir string) error { return shim.Run(ctx, dir) }
 

@@ -7,13 +7,16 @@ import (
 )
 
 func (a *app) edgeCommand() *cobra.Command {
-	return childCommand(&cobra.Command{
+	var takeover bool
+	c := childCommand(&cobra.Command{
 		Use:   "edge",
 		Short: "Be the edge of a server",
 		Long: `Is the gateway that users reach. The server starts it as a process of its own, which
 outlives it; nobody else needs to.`,
 		Example: `  abt2 edge --dir=/srv/abt2/edge`,
-	}, func(ctx context.Context, dir string) error { return a.env.RunEdge(ctx, dir) })
+	}, func(ctx context.Context, dir string) error { return a.env.RunEdge(ctx, dir, takeover) })
+	c.Flags().BoolVar(&takeover, "takeover", false, "take over the sockets of the edge that runs there")
+	return c
 }
 
 func (a *app) shimCommand() *cobra.Command {

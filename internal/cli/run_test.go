@@ -105,7 +105,7 @@ func run(t *testing.T, w world) result {
 			}
 			return w.err
 		},
-		RunEdge: child,
+		RunEdge: func(ctx context.Context, dir string, _ bool) error { return child(ctx, dir) },
 		RunShim: child,
 		RunDown: func(ctx context.Context, dir string, _ bool) ([]string, error) { return w.down, child(ctx, dir) },
 	}).Run(w.ctx)

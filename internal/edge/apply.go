@@ -49,7 +49,7 @@ func (s *server) served() *feedpb.EdgeRoutes {
 // report tells the server what the edge observes.
 func (s *server) report() *feedpb.Report {
 	return &feedpb.Report{
-		Carried:   s.carrier.Carried(),
+		Carried:   s.carried(),
 		Stamped:   s.metrics.stamped.Load(),
 		Fallbacks: s.metrics.fellBack.Load(),
 	}

@@ -4,6 +4,9 @@
 package edge
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -41,8 +44,14 @@ type Config struct {
 	AccessLog       bool   // log every request
 	// DrainTimeout bounds how long an edge that stops waits for its requests. Zero: 30 s.
 	DrainTimeout time.Duration
+	// HandoverTimeout bounds how long a process that has handed its sockets over
+	// keeps the connections it had: streams, mostly. Zero: 5 minutes.
+	HandoverTimeout time.Duration
 	// Version is the program's, for Description.
 	Version string
+	// Takeover makes the process take over from the edge that runs on Dir, if one
+	// does, in place of being refused by it.
+	Takeover bool `json:"-"`
 	// Log takes what the edge has to say. Nil: JSON lines in edge.log in Dir, of
 	// bounded size.
 	Log *slog.Logger
@@ -72,7 +81,22 @@ func (c *Config) check() error {
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = 30 * time.Second
 	}
+	if c.HandoverTimeout == 0 {
+		c.HandoverTimeout = 5 * time.Minute
+	}
 	return nil
+}
+
+// Digest tells one configuration from another, by what is told to an edge: how
+// it logs and where it takes its place from is not.
+func (c Config) Digest() string {
+	c.Log, c.Takeover = nil, false
+	b, err := json.Marshal(c)
+	if err != nil {
+		return "" // it consists of strings and numbers
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 // secure reports whether users come by https only.

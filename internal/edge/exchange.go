@@ -349,11 +349,16 @@ func (x *exchange) unanswered(_ http.ResponseWriter, r *http.Request, err error)
 
 // WriteHeader, Write and Unwrap make the exchange the proxy's response writer.
 func (x *exchange) WriteHeader(status int) {
+	if status >= 200 && x.s.handed.Load() {
+		x.Header()["Connection"] = closing // the next request goes to the successor
+	}
 	if x.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		x.status = status
 	}
 	x.ResponseWriter.WriteHeader(status)
 }
+
+var closing = []string{"close"}
 
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {

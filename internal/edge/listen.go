@@ -22,7 +22,7 @@ type keptAddress struct {
 }
 
 // listen opens the socket users come by.
-func listen(cfg *Config) (net.Listener, error) {
+func listen(cfg *Config) (*gate, error) {
 	if cfg.ListenFD != 0 {
 		f := os.NewFile(uintptr(cfg.ListenFD), "listener")
 		if f == nil {
@@ -33,7 +33,7 @@ func listen(cfg *Config) (net.Listener, error) {
 		if err != nil {
 			return nil, abt2.Wrap(abt2.CodeInvalid, err, "listening socket %d: is none", cfg.ListenFD)
 		}
-		return l, nil
+		return newGate(l)
 	}
 	name := filepath.Join(cfg.Dir, addressFile)
 	address, kept := cfg.Listen, false
@@ -56,7 +56,7 @@ func listen(cfg *Config) (net.Listener, error) {
 			return nil, err
 		}
 	}
-	return l, nil
+	return newGate(l)
 }
 
 func readAddress(name, asked string) (address string, kept bool, err error) {

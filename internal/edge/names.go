@@ -25,6 +25,7 @@ type names struct {
 
 	mu      sync.Mutex
 	open    map[abt2.ModuleName]*nameListener
+	held    bool // nothing changes: the sockets are being handed over
 	closed  bool
 	leaving sync.WaitGroup // of names that are gone, but whose requests are not
 }
@@ -32,9 +33,9 @@ type names struct {
 // nameListener is one name. It listens, or err says why it does not.
 type nameListener struct {
 	abt2.Name
-	err      error
-	listener net.Listener
-	server   *http.Server
+	err    error
+	gate   *gate
+	server *http.Server
 }
 
 // set makes exactly the wanted names listen, and returns when those that can do.
@@ -42,7 +43,7 @@ type nameListener struct {
 func (n *names) set(wanted []abt2.Name) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.closed {
+	if n.closed || n.held {
 		return
 	}
 	keep := make(map[abt2.ModuleName]abt2.Name, len(wanted))
@@ -68,15 +69,19 @@ func (n *names) set(wanted []abt2.Name) {
 func (n *names) listen(name abt2.Name, before *nameListener) {
 	l := &nameListener{Name: name}
 	n.open[name.Module] = l
-	if l.listener, l.err = listenName(name.Address); l.err != nil {
+	if l.gate, l.err = listenName(name.Address); l.err != nil {
 		if before == nil {
 			n.log.Error("unversioned name cannot be served", "module", name.Module, "address", name.Address, "error", l.err)
 		}
 		return
 	}
-	l.server = n.serve(string(name.Module))
 	n.log.Info("unversioned name is served", "module", name.Module, "address", name.Address)
-	n.leaving.Go(func() { _ = l.server.Serve(l.listener) }) // ends when the listener does
+	n.start(l)
+}
+
+func (n *names) start(l *nameListener) {
+	l.server = n.serve(string(l.Module))
+	n.leaving.Go(func() { _ = l.server.Serve(l.gate) }) // ends when the gate is closed
 }
 
 // leave frees the address at once and lets requests finish until ctx ends.
@@ -84,7 +89,7 @@ func (n *names) leave(ctx context.Context, l *nameListener) {
 	if l.err != nil {
 		return
 	}
-	_ = l.listener.Close()
+	_ = l.gate.Close()
 	n.leaving.Go(func() {
 		if l.server.Shutdown(ctx) != nil {
 			_ = l.server.Close()
@@ -94,7 +99,7 @@ func (n *names) leave(ctx context.Context, l *nameListener) {
 
 // listenName refuses an address that is reachable from outside: requests to a
 // name are not stripped of what they say about themselves.
-func listenName(address string) (net.Listener, error) {
+func listenName(address string) (*gate, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, abt2.Wrap(abt2.CodeInvalid, err, "address %q: must be HOST:PORT", address)
@@ -102,7 +107,11 @@ func listenName(address string) (net.Listener, error) {
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
 		return nil, abt2.Errorf(abt2.CodeInvalid, "address %q: must be a loopback address, like 127.0.0.1:7301", address)
 	}
-	return net.Listen("tcp", address)
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return newGate(l)
 }
 
 // retry tries addresses again that were in use, until ctx ends.
@@ -117,7 +126,7 @@ func (n *names) retry(ctx context.Context) {
 		}
 		n.mu.Lock()
 		for _, l := range n.open {
-			if l.err != nil {
+			if l.err != nil && !n.closed && !n.held {
 				n.listen(l.Name, l)
 			}
 		}

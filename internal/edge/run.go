@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"abt2.dev"
+	"abt2.dev/internal/edge/edgectl"
 	"abt2.dev/lane/carry"
 	"abt2.dev/lane/feedclient"
 	"abt2.dev/lane/feedpb"
@@ -31,12 +33,33 @@ type server struct {
 	started time.Time
 	address string
 
-	base    context.Context // of every request; ends when they are given up
-	stop    context.CancelFunc
+	base              context.Context // of every request; ends when they are given up
+	stop              context.CancelFunc
+	program, settings string // see edgectl.Description
+
 	pages   *template.Template
 	metrics *metrics
 	carrier carry.Tracker
 	names   *names
+	drains  changes      // fired when an environment that was asked about is drained
+	open    atomic.Int64 // connections of net/http
+	closed  changes      // fired when one of them ends
+
+	// What is handed from process to process.
+	held   *os.File // the folder's lock
+	public *gate
+	socket string // path of this process's control socket
+	member membership
+
+	giving sync.Mutex     // held by the hand-over at work, and for good by one that succeeded
+	handed atomic.Bool    // to a successor
+	given  chan struct{}  // closed when it is
+	alone  chan struct{}  // closed when the successor has ended
+	links  sync.WaitGroup // of what watches over other processes
+
+	link        *net.UnixConn // to the predecessor, during the hand-over
+	predecessor *predecessor  // nil: none
+	following   sync.Mutex    // one follow at a time
 
 	router     *route.Router
 	routes     atomic.Pointer[routes]
@@ -54,14 +77,13 @@ func Run(ctx context.Context, cfg Config) error { return run(ctx, cfg, nil) }
 
 // run is Run, with routes to begin with where there are none in the folder yet.
 func run(ctx context.Context, cfg Config, first *feedpb.EdgeRoutes) error {
+	settings := cfg.Digest()
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	held, err := lock(cfg.Dir)
-	if err != nil {
+	if err := makeFolder(cfg.Dir); err != nil {
 		return err
 	}
-	defer held.Close()
 	if cfg.Log == nil {
 		out, err := openLog(cfg.Dir)
 		if err != nil {
@@ -78,13 +100,9 @@ func run(ctx context.Context, cfg Config, first *feedpb.EdgeRoutes) error {
 	if err != nil {
 		return err
 	}
+	s.settings = settings
 	defer s.transports.close()
-	if first != nil {
-		if err := s.apply(first); err != nil {
-			return abt2.Wrap(abt2.CodeInvalid, err, "first routes")
-		}
-	}
-	if err := s.serve(ctx, abandon); err != nil {
+	if err := s.serve(ctx, abandon, first); err != nil {
 		s.log.Error("edge ended", "error", err)
 		return err
 	}
@@ -101,6 +119,14 @@ func newServer(cfg Config, base context.Context, stop context.CancelFunc) (*serv
 		cfg: cfg, log: cfg.Log, quiet: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 		boot: bootID(), started: time.Now(), base: base, stop: stop,
 		pages: pages, metrics: newMetrics(), router: route.New(), transports: newTransports(),
+		given: make(chan struct{}), alone: make(chan struct{}),
+	}
+	if program, err := os.Executable(); err == nil {
+		s.program = edgectl.ProgramID(program)
+	}
+	s.carrier.Drained = func(uint64) {
+		s.member.report()
+		s.drains.fire()
 	}
 	s.exchanges.New = s.newExchange
 	s.names = &names{serve: s.nameServer, log: s.log, open: map[abt2.ModuleName]*nameListener{}}
@@ -108,54 +134,114 @@ func newServer(cfg Config, base context.Context, stop context.CancelFunc) (*serv
 	return s, nil
 }
 
-// serve runs all that an edge consists of until ctx ends, and then winds it up.
-func (s *server) serve(ctx context.Context, abandon func()) error {
+// serve runs all that an edge consists of until ctx ends, or until it has handed
+// over, and then winds it up.
+func (s *server) serve(ctx context.Context, abandon func(), first *feedpb.EdgeRoutes) error {
+	defer s.links.Wait()
+	defer s.member.end()
+	defer abandon()
 	feed, err := s.newFeed()
 	if err != nil {
 		return err
-	}
-	control, err := listenControl(s.cfg.Dir)
-	if err != nil {
-		return err
-	}
-	defer control.Close()
-	public, err := listen(&s.cfg)
-	if err != nil {
-		return err
-	}
-	defer public.Close()
-	s.address = public.Addr().String()
-	if s.cfg.PublicURL == "" {
-		s.cfg.PublicURL = publicURL(public, s.cfg.TLSCert != "")
 	}
 	outside, err := s.publicServer()
 	if err != nil {
 		return err
 	}
-	keeper := &http.Server{Handler: s.control(), ErrorLog: s.quiet, ReadHeaderTimeout: 10 * time.Second}
-	if _, err := feed.Restore(ctx); err != nil {
+	control, path, err := listenControl(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	s.socket = path
+	defer control.Close()
+	defer s.closeSockets()
+	took, err := s.openSockets(ctx)
+	if err != nil {
+		return err
+	}
+	s.address = s.public.Addr().String()
+	if s.cfg.PublicURL == "" {
+		s.cfg.PublicURL = publicURL(s.public, s.cfg.TLSCert != "")
+	}
+	switch {
+	case took:
+		if err := s.succeed(); err != nil {
+			return err
+		}
+	case first != nil:
+		if err := s.apply(first); err != nil {
+			return abt2.Wrap(abt2.CodeInvalid, err, "first routes")
+		}
+	}
+	if _, err := feed.Restore(ctx); err != nil && s.routes.Load().message == nil {
 		s.log.Error("last routes cannot be read; waiting for the server's", "error", err)
 	}
+	if !took {
+		if err := announce(s.socket, s.cfg.Dir); err != nil {
+			return err
+		}
+	}
+	s.member.join(s.base, feed) // until the last request has ended: the server waits for what is carried
+	return s.work(ctx, abandon, control, outside)
+}
 
+// openSockets takes lock and sockets over, or opens them.
+func (s *server) openSockets(ctx context.Context) (took bool, err error) {
+	if s.cfg.Takeover {
+		if err := s.takeOver(ctx); !errors.Is(err, errNobody) {
+			return true, err
+		}
+	}
+	if s.held, err = lock(s.cfg.Dir); err != nil {
+		return false, err
+	}
+	removeSockets(s.socket, s.cfg.Dir)
+	s.public, err = listen(&s.cfg)
+	return false, err
+}
+
+// closeSockets closes what is still open at the end.
+func (s *server) closeSockets() {
+	s.names.drain(s.base) // ended: at once
+	if s.link != nil {
+		s.link.Close()
+	}
+	if s.public != nil {
+		_ = s.public.Close()
+	}
+	if s.held != nil {
+		_ = s.held.Close()
+	}
+}
+
+func (s *server) work(ctx context.Context, abandon func(), control net.Listener, outside *http.Server) error {
+	keeper := &http.Server{Handler: s.control(), ErrorLog: s.quiet, ReadHeaderTimeout: 10 * time.Second}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return ending(keeper.Serve(control)) })
 	g.Go(func() error {
+		serve := outside.Serve
 		if s.cfg.TLSCert != "" {
-			return ending(outside.ServeTLS(public, "", ""))
+			serve = func(l net.Listener) error { return outside.ServeTLS(l, "", "") }
 		}
-		return ending(outside.Serve(public))
+		err := serve(s.public)
+		if s.handed.Load() {
+			return nil
+		}
+		return ending(err)
 	})
-	g.Go(func() error { s.names.retry(ctx); return nil })
-	g.Go(func() error {
-		_ = feed.Run(s.base) // until the last request has ended: the server waits for what is carried
-		return nil
-	})
+	retrying, leave := context.WithCancel(ctx)
+	g.Go(func() error { s.names.retry(retrying); return nil })
 	s.log.Info("edge serves", "id", s.cfg.ID, "address", s.address, "revision", s.routes.Load().Mark().Revision)
 	g.Go(func() error {
-		<-ctx.Done()
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
-		defer cancel()
-		s.drain(drain, outside)
+		defer leave()
+		select {
+		case <-ctx.Done():
+			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
+			defer cancel()
+			s.drain(drain, outside)
+		case <-s.given:
+			s.windUp(ctx, outside)
+		}
 		abandon()
 		_ = keeper.Close()
 		return nil
@@ -168,6 +254,11 @@ func (s *server) serve(ctx context.Context, abandon func()) error {
 func (s *server) drain(ctx context.Context, outside *http.Server) {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.names.drain(ctx) })
+	wg.Go(func() {
+		if !s.handed.Load() {
+			s.predecessor.stop(ctx)
+		}
+	})
 	wg.Go(func() {
 		if outside.Shutdown(ctx) != nil {
 			_ = outside.Close()
@@ -211,6 +302,19 @@ func (s *server) httpServer(h http.Handler) *http.Server {
 		Handler: h, Protocols: protocols, ErrorLog: s.quiet,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 128 << 10,
 		BaseContext: func(net.Listener) context.Context { return s.base },
+		ConnState:   s.count,
+	}
+}
+
+// count counts the connections that net/http has: those taken from it are
+// streams, and count as what is carried.
+func (s *server) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.open.Add(-1)
+		s.closed.fire()
 	}
 }
 
@@ -220,19 +324,17 @@ func (s *server) newFeed() (*feedclient.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	var client *feedclient.Client
-	client, err = feedclient.New(feedclient.Config{
+	client, err := feedclient.New(feedclient.Config{
 		Server: s.cfg.Server, Credential: credential, State: s.cfg.Dir, Log: s.log,
 		Hello:      &feedpb.Hello{RouterId: s.cfg.ID, Role: feedpb.Role_ROLE_EDGE, Stamper: true},
-		Routes:     func(_ context.Context, r *feedpb.EdgeRoutes) error { return s.apply(r) },
+		Routes:     s.follow,
 		Served:     s.served,
 		Report:     s.report,
-		Watch:      func(env uint64) { s.carrier.Watch(env) },
+		Watch:      s.watch,
 		Connection: func(connected bool, _ error) { s.metrics.connected.Store(connected) },
 	})
 	if err != nil {
 		return nil, abt2.Wrap(abt2.CodeInvalid, err, "server %q", s.cfg.Server)
 	}
-	s.carrier.Drained = func(uint64) { client.Report() }
 	return client, nil
 }

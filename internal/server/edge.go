@@ -1,15 +1,16 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 
 	"abt2.dev"
 	"abt2.dev/internal/driver/builtin"
 	"abt2.dev/internal/edge"
+	"abt2.dev/internal/edge/edgectl"
 )
 
 // edgeID is the durable name of the one built-in edge.
@@ -27,28 +28,41 @@ func superviseEdge(c Config, api, credential string) (*builtin.Supervisor, error
 	if err := writeWhole(filepath.Join(dir, edge.CredentialFile), []byte(credential+"\n")); err != nil {
 		return nil, abt2.Wrap(abt2.CodeFailed, err, "the edge's credential cannot be written")
 	}
-	b, err := json.MarshalIndent(edge.Config{
+	told := edge.Config{
 		ID: edgeID, Dir: dir, Listen: c.EdgeListen, Server: api, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		PublicURL: c.EdgeURL, AccessLog: c.EdgeAccessLog, Version: c.Version,
-	}, "", "  ")
+	}
+	b, err := json.MarshalIndent(told, "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	told := filepath.Join(dir, edgeConfigFile)
-	if old, err := os.ReadFile(told); err == nil && !bytes.Equal(old, b) {
-		c.Log.Warn("the edge's settings have changed; one that runs keeps its own until it is started again, by abt2 down and abt2 server")
-	}
-	if err := writeWhole(told, b); err != nil {
+	if err := writeWhole(filepath.Join(dir, edgeConfigFile), b); err != nil {
 		return nil, abt2.Wrap(abt2.CodeFailed, err, "the edge's configuration cannot be written")
 	}
 	return builtin.NewSupervisor(builtin.SupervisorConfig{
-		Dir: dir, ID: edgeID, Command: []string{c.Program, "edge", "--dir=" + dir}, Log: c.Log,
+		Dir: dir, ID: edgeID, Command: []string{c.Program, "edge", "--dir=" + dir}, Takeover: []string{"--takeover"},
+		Settings: told.Digest(), Log: c.Log,
 	})
 }
 
+// readyEdge returns the edge that runs, after it has been upgraded if it is of
+// another program or was told otherwise. One that cannot be goes on as it is.
+func readyEdge(ctx context.Context, s *builtin.Supervisor, log *slog.Logger) (edgectl.Description, error) {
+	d, err := s.Ready(ctx)
+	if err != nil || !s.Outdated(d) {
+		return d, err
+	}
+	if err := s.Upgrade(ctx); err != nil {
+		log.Warn("the edge that runs stays as it is; abt2 down and abt2 server start it anew", "version", d.Version, "error", err)
+		return d, nil
+	}
+	return s.Describe(ctx)
+}
+
 // RunEdge is the program of abt2 edge: it serves users as the server has
-// written down in dir.
-func RunEdge(ctx context.Context, dir string) error {
+// written down in dir. With takeover it takes the place of the edge that runs
+// there, if one does.
+func RunEdge(ctx context.Context, dir string, takeover bool) error {
 	b, err := os.ReadFile(filepath.Join(dir, edgeConfigFile))
 	if err != nil {
 		return abt2.Wrap(abt2.CodeInvalid, err, "--dir %q: is no folder that a server has prepared for an edge", dir)
@@ -57,5 +71,6 @@ func RunEdge(ctx context.Context, dir string) error {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return abt2.Wrap(abt2.CodeInvalid, err, "--dir %q: %s cannot be read; start the server, which writes it anew", dir, edgeConfigFile)
 	}
+	c.Takeover = takeover
 	return edge.Run(ctx, c)
 }

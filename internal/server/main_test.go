@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	var err error
 	switch arg := func(i int) string { return strings.TrimPrefix(append(os.Args, "", "")[i], "--dir=") }; arg(1) {
 	case "edge":
-		err = server.RunEdge(ctx, arg(2))
+		err = server.RunEdge(ctx, arg(2), arg(3) == "--takeover")
 	case "shim":
 		err = shim.Run(ctx, arg(2))
 	case "module":

@@ -101,7 +101,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		run("faults", f.run)
 		allowed = f
 	}
-	edge, err := supervisor.Ready(ctx)
+	edge, err := readyEdge(ctx, supervisor, c.Log)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"abt2.dev"
 	"abt2.dev/internal/api"
+	"abt2.dev/internal/edge/edgectl"
 	"abt2.dev/internal/server"
 )
 
@@ -29,6 +30,7 @@ type installation struct {
 	edge    string
 	stop    func() error
 	command string // the program of edge, shims and modules
+	version string // of the server
 }
 
 // install prepares an installation and runs its server within the test.
@@ -80,7 +82,7 @@ func (in *installation) start() {
 	}
 	go func() {
 		done <- server.Run(ctx, server.Config{
-			Program: in.command, DataDir: in.dir, Listen: "127.0.0.1:0", EdgeListen: "127.0.0.1:0", AllowRoot: true,
+			Program: in.command, DataDir: in.dir, Listen: "127.0.0.1:0", EdgeListen: "127.0.0.1:0", AllowRoot: true, Version: in.version,
 			Log: slog.New(slog.NewTextHandler(log, nil)), Ready: func(a server.Addresses) { ready <- a },
 		})
 	}()
@@ -290,6 +292,35 @@ func TestUsersDoNotNoticeTheServersEnd(t *testing.T) {
 	}
 	if fmt.Sprint(before.Instances) != fmt.Sprint(after.Instances) {
 		t.Errorf("instances were %v, are %v", before.Instances, after.Instances)
+	}
+}
+
+func TestANewerServerUpgradesItsEdge(t *testing.T) {
+	in := install(t)
+	in.release()
+	edge := edgectl.NewClient(filepath.Join(in.dir, "edge"))
+	before, err := edge.Describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := in.underLoad()
+	for _, version := range []string{"", "newer"} {
+		if err := in.stop(); err != nil {
+			t.Fatal(err)
+		}
+		in.version = version
+		in.start()
+		after, err := edge.Describe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if upgraded := !after.Started.Equal(before.Started); upgraded != (version != "") || after.Version != version || after.Addresses[0] != before.Addresses[0] {
+			t.Errorf("with server %q the edge is %q of %v at %v; was of %v at %v", version, after.Version, after.Started, after.Addresses, before.Started, before.Addresses)
+		}
+	}
+	in.noDifference()
+	if requests, failed, mixed := load(); failed > 0 || mixed > 0 {
+		t.Errorf("%d requests: %d failed, %d mixed; want 0 and 0", requests, failed, mixed)
 	}
 }
 

@@ -95,17 +95,18 @@ func (t *Tracker) end(r *Request) (drained bool) {
 }
 
 // Watch asks for one call of Drained when nothing of the environment is carried
-// any more. If nothing is carried now, nothing is called.
-func (t *Tracker) Watch(env uint64) {
+// any more. If nothing is carried now, nothing is called, and it returns false.
+func (t *Tracker) Watch(env uint64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.carried[env] == nil {
-		return
+		return false
 	}
 	if t.watched == nil {
 		t.watched = map[uint64]bool{}
 	}
 	t.watched[env] = true
+	return true
 }
 
 // Carried returns what is in flight at this moment, in the form of a report.

@@ -38,7 +38,16 @@ func edgeMain(args []string) int {
 	flags.StringVar(&cfg.Dir, "dir", "", "")
 	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1:0", "")
 	flags.StringVar(&cfg.Server, "server", "", "")
+	flags.BoolVar(&cfg.Takeover, "takeover", false, "")
+	fail := flags.String("fail", "", "crash or hang")
 	_ = flags.Parse(args)
+	switch *fail {
+	case "crash":
+		os.Stderr.WriteString("cannot start\n")
+		return 1
+	case "hang":
+		endWithTests(os.Getppid())
+	}
 	// The pid is for tests that crash the edge; nothing else identifies it so.
 	if err := os.WriteFile(filepath.Join(cfg.Dir, "pid"), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
 		return 1
@@ -123,7 +132,8 @@ func newSupervisor(t *testing.T, dir, server string) *builtin.Supervisor {
 	}
 	s, err := builtin.NewSupervisor(builtin.SupervisorConfig{
 		Dir: dir, ID: edgeID, Command: []string{exe, "edge", "--id=" + edgeID, "--dir=" + dir, "--server=" + server},
-		Env: []string{"GORACE=atexit_sleep_ms=0"}, // under the race detector a process would idle before it ends
+		Takeover: []string{"--takeover"},
+		Env:      []string{"GORACE=atexit_sleep_ms=0"}, // under the race detector a process would idle before it ends
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -163,6 +173,11 @@ func TestEdge(t *testing.T) {
 		return drivertest.EdgeFixture{
 			Edge: builtin.NewEdge(f, edgeID), Address: d.Addresses[0],
 			Crash: func(t *testing.T) { crash(t, s, dir) },
+			Upgrade: func(t *testing.T) {
+				if err := s.Upgrade(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			},
 			Disconnect: func(t *testing.T) {
 				f.end()
 				until(t, func() bool { d, err := s.Describe(t.Context()); return err == nil && !d.Connected })

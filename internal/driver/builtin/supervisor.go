@@ -25,7 +25,13 @@ type SupervisorConfig struct {
 	ID      string   // the edge's durable name: another one in Dir is refused
 	Command []string // starts the edge, e.g. abt2 edge --dir=DIR …
 	Env     []string // the whole environment of the process; nil: PATH, HOME, LANG and TZ of this one
-	Log     *slog.Logger
+	// Takeover is what Command has behind it to start an edge that takes over from
+	// the one that runs. Empty: Upgrade is refused.
+	Takeover []string
+	// Settings is the digest of what the edge is to be told, as in
+	// edgectl.Description. Empty: it does not matter.
+	Settings string
+	Log      *slog.Logger
 }
 
 // Supervisor keeps one edge process running. The process outlives it: an edge
@@ -102,6 +108,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			if err := s.client.Wait(ctx); err != nil {
 				return err
 			}
+			if _, err := s.client.Describe(ctx); err == nil {
+				continue // it has handed over
+			}
 		}
 		if time.Since(began) > steadyAfter {
 			pause = firstPause
@@ -125,19 +134,30 @@ func (s *Supervisor) Run(ctx context.Context) error {
 
 var errStopped = errors.New("the edge has been stopped")
 
-// ensure finds the edge, or starts it, and returns when it answers.
-func (s *Supervisor) ensure(ctx context.Context) (edgectl.Description, error) {
+// enter waits until nobody else looks for an edge or starts one.
+func (s *Supervisor) enter(ctx context.Context) (leave func(), err error) {
 	select {
 	case s.starting <- struct{}{}:
-		defer func() { <-s.starting }()
 	case <-ctx.Done():
-		return edgectl.Description{}, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
+	leave = func() { <-s.starting }
 	select {
 	case <-s.stopped:
-		return edgectl.Description{}, errStopped
+		leave()
+		return nil, errStopped
 	default:
+		return leave, nil
 	}
+}
+
+// ensure finds the edge, or starts it, and returns when it answers.
+func (s *Supervisor) ensure(ctx context.Context) (edgectl.Description, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return edgectl.Description{}, err
+	}
+	defer leave()
 	d, err := s.client.Describe(ctx)
 	if err == nil {
 		return d, s.check(d)
@@ -145,21 +165,17 @@ func (s *Supervisor) ensure(ctx context.Context) (edgectl.Description, error) {
 	if running, err := s.locked(); err != nil || running {
 		return s.await(ctx, nil) // it is just starting, or ending
 	}
-	ended, err := s.start()
+	p, err := s.start(nil)
 	if err != nil {
 		return d, err
 	}
-	return s.await(ctx, ended)
+	return s.await(ctx, p.ended)
 }
 
-// check refuses an edge that is not ours, and warns of one that was started otherwise.
+// check refuses an edge that is not ours.
 func (s *Supervisor) check(d edgectl.Description) error {
 	if d.ID != s.cfg.ID {
 		return abt2.Errorf(abt2.CodeRefused, "edge folder %s: edge %s runs there, not %s; stop it or choose another data folder", s.cfg.Dir, d.ID, s.cfg.ID)
-	}
-	if len(d.Args) > 0 && !slices.Equal(d.Args[1:], s.cfg.Command[1:]) {
-		s.cfg.Log.Warn("the edge runs with other settings than those asked for; stop it to have it started with them",
-			"has", d.Args[1:], "asked", s.cfg.Command[1:])
 	}
 	return nil
 }
@@ -167,8 +183,8 @@ func (s *Supervisor) check(d edgectl.Description) error {
 // start runs the command as a session of its own, so that nothing that ends
 // this process ends the edge. The channel tells how it ended, should it do so
 // while this process lives.
-func (s *Supervisor) start() (<-chan error, error) {
-	fail := func(err error) (<-chan error, error) {
+func (s *Supervisor) start(more []string) (*started, error) {
+	fail := func(err error) (*started, error) {
 		return nil, abt2.Wrap(abt2.CodeFailed, err, "edge %s: cannot be started with %s", s.cfg.ID, s.cfg.Command[0])
 	}
 	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
@@ -184,7 +200,7 @@ func (s *Supervisor) start() (<-chan error, error) {
 		return fail(err)
 	}
 	defer out.Close()
-	cmd := exec.Command(s.cfg.Command[0], s.cfg.Command[1:]...)
+	cmd := exec.Command(s.cfg.Command[0], slices.Concat(s.cfg.Command[1:], more)...)
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = s.cfg.Env, s.cfg.Dir, out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -192,7 +208,13 @@ func (s *Supervisor) start() (<-chan error, error) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }() // ends with the edge, or with this process
-	return ended, nil
+	return &started{cmd.Process, ended}, nil
+}
+
+// started is a process that was started here.
+type started struct {
+	process *os.Process
+	ended   <-chan error // gets how it ended, once
 }
 
 // await returns when an edge answers on the folder. A nil ended: somebody else

@@ -21,6 +21,9 @@ type EdgeFixture struct {
 	// Crash ends the gateway as a crash would and starts it again at the same
 	// address. It returns when the gateway accepts connections. Nil: not tested.
 	Crash func(t *testing.T)
+	// Upgrade replaces the gateway's process under load, by one of the same
+	// program, and returns when the new one serves. Nil: not tested.
+	Upgrade func(t *testing.T)
 	// Disconnect cuts the gateway off from whoever knows about tokens, until the
 	// test ends, and returns when the gateway has noticed. Nil: not tested.
 	Disconnect func(t *testing.T)
@@ -60,6 +63,7 @@ func Edge(t *testing.T, factory func(t *testing.T) EdgeFixture) {
 		{"FinishesWebSocketsWhereTheyBegan", edgeFinishesWebSockets},
 		{"FinishesStreamsWhereTheyBegan", edgeFinishesStreams},
 		{"ComesBackAfterACrash", edgeComesBack},
+		{"LosesNothingWhenUpgraded", edgeUpgrades},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, newGateway(t, factory(t))) })
 	}

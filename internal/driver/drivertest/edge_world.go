@@ -268,6 +268,11 @@ func (g *gateway) send(client *http.Client, req *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	return read(res)
+}
+
+// read reads an answer, and closes it.
+func read(res *http.Response) (answer, error) {
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {

@@ -10,7 +10,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"abt2.dev"
@@ -18,7 +20,7 @@ import (
 
 // The files in an edge's folder that its keeper knows.
 const (
-	SocketFile = "edge.sock"
+	SocketFile = "edge.sock" // leads to the socket of the process that is the edge
 	LockFile   = "edge.lock" // locked for as long as an edge runs on the folder
 )
 
@@ -29,6 +31,10 @@ type Description struct {
 	Started time.Time `json:"started"` // with ID and Boot the identity of the process
 	Version string    `json:"version"` // of the program
 	Args    []string  `json:"args"`    // it was started with
+	// Program is the ProgramID of the program at the process's start, Settings the
+	// digest of what it was told; empty: not known.
+	Program  string `json:"program,omitempty"`
+	Settings string `json:"settings,omitempty"`
 	// Addresses are where users are served, as host:port; the first is that of
 	// Config.Listen.
 	Addresses []string `json:"addresses"`
@@ -88,8 +94,9 @@ func (c *Client) Stop(ctx context.Context) error {
 	return err
 }
 
-// Wait blocks until the edge ends. It returns nil then, and when there is none;
-// an error is that of the context.
+// Wait blocks until the process that is the edge ends, or has handed over to
+// another. It returns nil then, and when there is none; an error is that of the
+// context.
 func (c *Client) Wait(ctx context.Context) error {
 	res, err := c.do(ctx, http.MethodGet, "/wait")
 	if err == nil {
@@ -130,4 +137,18 @@ func (c *Client) do(ctx context.Context, method, path string) (*http.Response, e
 		return nil, abt2.Wrap(abt2.CodeFailed, fmt.Errorf("status %s", res.Status), "the edge in %s refused %s", c.dir, path)
 	}
 	return res, nil
+}
+
+// ProgramID tells one program file from another, also from what was at the same
+// path before. Empty: there is none.
+func ProgramID(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return ""
+	}
+	inode := uint64(0)
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		inode = st.Ino
+	}
+	return fmt.Sprintf("%d-%d-%d", inode, info.Size(), info.ModTime().UnixNano())
 }
