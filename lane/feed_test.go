@@ -26,10 +26,11 @@ type fakeFeed struct {
 	fetches int
 
 	said chan *feedpb.RouterMessage
+	asks chan *feedpb.Read // to be sent
 }
 
 func newFakeFeed(table *feedpb.Table) *fakeFeed {
-	return &fakeFeed{table: table, changed: make(chan struct{}), said: make(chan *feedpb.RouterMessage, 1000)}
+	return &fakeFeed{table: table, changed: make(chan struct{}), said: make(chan *feedpb.RouterMessage, 1000), asks: make(chan *feedpb.Read)}
 }
 
 func (f *fakeFeed) publish(t *feedpb.Table) {
@@ -75,6 +76,10 @@ func (f *fakeFeed) Join(ctx context.Context, s *connect.BidiStream[feedpb.Router
 			}
 		}
 		select {
+		case read := <-f.asks:
+			if err := s.Send(&feedpb.ServerMessage{Message: &feedpb.ServerMessage_Read{Read: read}}); err != nil {
+				return err
+			}
 		case <-changed:
 		case <-ended:
 			return nil

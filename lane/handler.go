@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"context"
 	"net/http"
 
 	"abt2.dev/lane/route"
@@ -11,6 +12,10 @@ import (
 // request's context, for Transport to go on with, and in the context's
 // OpenTelemetry baggage. A request without a stamp gets the environment that
 // names this process's own version.
+//
+// When the environment retires while next is still at work, after everybody has
+// had time to finish, the request's context is canceled with the cause
+// ErrRetired.
 //
 // Requests that next never sees: a malformed stamp (400), one addressed to
 // another version or instance (421 with Abt2-Refused: to), one without a stamp
@@ -54,12 +59,15 @@ func (l *Lane) Handler(next http.Handler) http.Handler {
 
 		s := &scope{env: env}
 		s.serving.Store(true)
+		ctx, cancel := context.WithCancelCause(s.in(r))
+		defer cancel(nil)
+		s.request.Close = func() { cancel(ErrRetired) }
 		l.carried.Begin(&s.request, env)
 		defer func() {
 			s.serving.Store(false)
 			l.carried.End(&s.request)
 		}()
-		next.ServeHTTP(w, r.WithContext(s.in(r)))
+		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 

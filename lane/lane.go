@@ -83,6 +83,7 @@ func Join(ctx context.Context, options ...Option) (*Lane, error) {
 		},
 		Report: l.report,
 		Watch:  func(env uint64) { l.carried.Watch(env) },
+		Close:  l.carried.Close,
 		Connection: func(connected bool, _ error) {
 			l.counts.connected.Store(connected)
 			if !connected {

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -21,8 +22,9 @@ const maxAttempts = 4
 // closures nor values in its context to be recognised, and it is used again for
 // another request after it has ended.
 type exchange struct {
-	s     *server
-	proxy httputil.ReverseProxy
+	s           *server
+	proxy       httputil.ReverseProxy
+	closeStream func() // closing.ask
 
 	http.ResponseWriter
 	in      *http.Request
@@ -35,6 +37,8 @@ type exchange struct {
 	series   series
 	carried  carry.Request
 	carries  bool
+	closing  closing
+	upgraded *upgraded // a WebSocket; nil: none
 	pick     route.Pick
 	pickFrom uint64 // the environment that pick was chosen in: another one with fallback
 	tried    [maxAttempts]*route.Instance
@@ -50,6 +54,7 @@ type exchange struct {
 
 func (s *server) newExchange() any {
 	x := &exchange{s: s}
+	x.closeStream = x.closing.ask
 	x.proxy = httputil.ReverseProxy{
 		Rewrite:        x.rewrite,
 		Transport:      x,
@@ -77,6 +82,9 @@ func (x *exchange) end() {
 	if x.body != nil {
 		x.body.drop()
 	}
+	if x.upgraded != nil {
+		x.upgraded.release()
+	}
 	if x.carries {
 		s.carrier.End(&x.carried)
 	}
@@ -85,7 +93,7 @@ func (x *exchange) end() {
 		x.pick.Done()
 	}
 	s.metrics.inFlight.Add(-1)
-	*x = exchange{s: s, proxy: x.proxy}
+	*x = exchange{s: s, proxy: x.proxy, closeStream: x.closeStream}
 	s.exchanges.Put(x)
 }
 
@@ -155,8 +163,12 @@ func (x *exchange) forward() {
 		return
 	}
 	x.take(pick)
+	x.carried.Close = x.closeStream
 	x.s.carrier.Begin(&x.carried, env.ID)
 	x.carries = true
+	if isGRPC(x.in) {
+		defer x.closableCall()()
+	}
 	x.proxying = true
 	x.proxy.ServeHTTP(x, x.in)
 	x.proxying = false
@@ -305,6 +317,7 @@ func isDialError(err error) bool {
 
 // answered puts what only the edge may say into a module's answer.
 func (x *exchange) answered(res *http.Response) error {
+	x.closable(res)
 	if x.inside {
 		return nil
 	}
@@ -333,6 +346,8 @@ const statusClientGone = 499 // as nginx has it: for logs, nobody is left to rea
 func (x *exchange) unanswered(_ http.ResponseWriter, r *http.Request, err error) {
 	x.failure = err
 	switch {
+	case errors.Is(context.Cause(x.in.Context()), errRetired):
+		x.retiredCall()
 	case x.s.base.Err() != nil:
 		x.refuse(refuseDown)
 	case x.in.Context().Err() != nil:
@@ -350,7 +365,7 @@ func (x *exchange) unanswered(_ http.ResponseWriter, r *http.Request, err error)
 // WriteHeader, Write and Unwrap make the exchange the proxy's response writer.
 func (x *exchange) WriteHeader(status int) {
 	if status >= 200 && x.s.handed.Load() {
-		x.Header()["Connection"] = closing // the next request goes to the successor
+		x.Header()["Connection"] = closeHeader // the next request goes to the successor
 	}
 	if x.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		x.status = status
@@ -358,7 +373,7 @@ func (x *exchange) WriteHeader(status int) {
 	x.ResponseWriter.WriteHeader(status)
 }
 
-var closing = []string{"close"}
+var closeHeader = []string{"close"}
 
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {

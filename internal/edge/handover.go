@@ -210,8 +210,22 @@ func (s *server) windUp(ctx context.Context, outside *http.Server) {
 	}
 	s.drain(all, outside)
 	s.waitIdle(all)
+	s.sayGoodbye()
 	s.predecessor.wait(all)
 }
+
+// sayGoodbye ends the streams that are still open because this process does.
+func (s *server) sayGoodbye() {
+	ctx, cancel := context.WithTimeout(s.base, goodbyeTimeout)
+	defer cancel()
+	for env := range s.carrier.Carried() {
+		s.carrier.Close(env)
+	}
+	s.waitIdle(ctx)
+}
+
+// goodbyeTimeout bounds how long the other side of a stream is waited for.
+const goodbyeTimeout = 2 * time.Second
 
 // keptTimeout bounds how long connections are kept that nobody uses.
 const keptTimeout = 10 * time.Second

@@ -43,6 +43,13 @@ func (s *server) obey(mux *http.ServeMux) {
 		}
 		return json.NewEncoder(w).Encode(out)
 	}))
+	mux.HandleFunc("POST /close", handed(func(_ http.ResponseWriter, r *http.Request) error {
+		env, err := environmentOf(r)
+		if err == nil {
+			s.closeStreams(env)
+		}
+		return err
+	}))
 	mux.HandleFunc("GET /drained", handed(func(_ http.ResponseWriter, r *http.Request) error {
 		env, err := environmentOf(r)
 		if err != nil {

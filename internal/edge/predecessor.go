@@ -120,6 +120,15 @@ func (p *predecessor) drained(ctx context.Context, env uint64) {
 	}
 }
 
+// closeStreams makes the predecessor end its streams of the environment.
+func (p *predecessor) closeStreams(ctx context.Context, env uint64) {
+	if p != nil {
+		ctx, cancel := context.WithTimeout(ctx, obeyTimeout)
+		defer cancel()
+		_, _ = p.ask(ctx, http.MethodPost, fmt.Sprintf("/close?environment=%d", env), nil)
+	}
+}
+
 var errRefused = errors.New("refused")
 
 func (p *predecessor) ask(ctx context.Context, method, path string, body []byte) ([]byte, error) {
@@ -176,6 +185,12 @@ func (s *server) watch(env uint64) {
 			s.member.report()
 		})
 	}
+}
+
+// closeStreams ends the streams of the environment, in all processes of this edge.
+func (s *server) closeStreams(env uint64) {
+	s.carrier.Close(env)
+	s.predecessor.closeStreams(s.base, env)
 }
 
 // carried is what all processes of this edge have in flight.

@@ -239,6 +239,7 @@ func (s *server) work(ctx context.Context, abandon func(), control net.Listener,
 			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 			defer cancel()
 			s.drain(drain, outside)
+			s.sayGoodbye()
 		case <-s.given:
 			s.windUp(ctx, outside)
 		}
@@ -331,6 +332,7 @@ func (s *server) newFeed() (*feedclient.Client, error) {
 		Served:     s.served,
 		Report:     s.report,
 		Watch:      s.watch,
+		Close:      s.closeStreams,
 		Connection: func(connected bool, _ error) { s.metrics.connected.Store(connected) },
 	})
 	if err != nil {

@@ -126,6 +126,12 @@ func (s *server) join(t *testing.T, r *router, credential string, hello *feedpb.
 			defer r.mu.Unlock()
 			return &feedpb.Report{Carried: r.carried, Mixed: map[string]uint64{"order@4 order@3": 2, "none order@3": 1}, Restamped: 3, Stamped: 1}
 		},
+		Close: func(env uint64) {
+			r.mu.Lock()
+			delete(r.carried, env)
+			r.mu.Unlock()
+			r.Report()
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -377,6 +383,35 @@ func TestWaitDrained(t *testing.T) {
 	r.carry(42, 0)
 	if err := <-drained; err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestCloseStreams(t *testing.T) {
+	s := start(t)
+	r, other := s.joinProcess(t, "order-1"), s.joinProcess(t, "order-2")
+	s.until(t, "order-1", connected)
+	s.until(t, "order-2", connected)
+	r.carry(42, 3)
+	other.carry(43, 1)
+	s.CloseStreams(41)
+	if err := s.WaitDrained(soon(t), 42); abt2.CodeOf(err) != abt2.CodeUnconfirmed {
+		t.Fatalf("streams of another environment: %v", err)
+	}
+	s.CloseStreams(42)
+	if err := s.WaitDrained(testContext(t), 42); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAnEdgeThatIsAwayMayCarry: it may be between two processes.
+func TestAnEdgeThatIsAwayMayCarry(t *testing.T) {
+	s := start(t)
+	e := s.joinEdge(t, &router{}, "edge-1")
+	s.until(t, "edge-1", connected)
+	e.stop()
+	s.until(t, "edge-1", func(r feed.RouterStatus, _ bool) bool { return !r.Connected })
+	if err := s.WaitDrained(soon(t), 42); abt2.CodeOf(err) != abt2.CodeUnconfirmed || !strings.Contains(err.Error(), "edge edge-1 (not connected)") {
+		t.Errorf("got %v", err)
 	}
 }
 

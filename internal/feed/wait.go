@@ -37,9 +37,24 @@ func (f *Feed) WaitApplied(ctx context.Context, mark abt2.Mark, match func(Route
 	return nil
 }
 
+// CloseStreams asks every connected router to end what it carries of the
+// environment, each stream in its protocol's polite way. WaitDrained tells when
+// that is done.
+func (f *Feed) CloseStreams(env abt2.EnvironmentID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.read++
+	for _, r := range f.routers {
+		if r.stream != nil {
+			r.stream.ask(&feedpb.Read{Id: f.read, Subject: feedpb.Read_SUBJECT_REPORT, Drained: uint64(env), Close: uint64(env)})
+		}
+	}
+}
+
 // WaitDrained asks every connected router what it carries, and waits until each
 // has answered, after the call began, that it carries nothing of the
-// environment. When ctx ends first the error is of CodeUnconfirmed and names
+// environment. An edge that is not connected is waited for: it may be handing
+// over to a newer process. When ctx ends first the error is of CodeUnconfirmed and names
 // who still carries how much of it, and the age of the oldest request.
 func (f *Feed) WaitDrained(ctx context.Context, env abt2.EnvironmentID) error {
 	f.mu.Lock()
@@ -52,6 +67,9 @@ func (f *Feed) WaitDrained(ctx context.Context, env abt2.EnvironmentID) error {
 		late = nil
 		for _, r := range f.routers {
 			if r.stream == nil {
+				if r.isEdge() {
+					late = append(late, r.status)
+				}
 				continue
 			}
 			if !asked[r.stream] {
@@ -67,7 +85,10 @@ func (f *Feed) WaitDrained(ctx context.Context, env abt2.EnvironmentID) error {
 	if err != nil {
 		return abt2.Wrap(abt2.CodeUnconfirmed, err, "environment %d is still carried by %s", env, describe(late, func(r RouterStatus) string {
 			c := r.Carried[env]
-			if c.Count == 0 {
+			switch {
+			case !r.Connected:
+				return "not connected"
+			case c.Count == 0:
 				return "has not answered"
 			}
 			return fmt.Sprintf("%d, the oldest for %s", c.Count, c.Oldest.Round(time.Millisecond))

@@ -14,7 +14,7 @@ const releasesKept = 10
 
 // retire takes down every environment that nothing names any more, in the one
 // order that cuts no request: no edge sends to it, nobody is at work on a
-// request of it, no router knows it, and only then its instances end. What
+// request of it, streams that go on for longer are closed politely, no router knows it, and only then its instances end. What
 // takes longer than limit is told as a warning and left to the keeper.
 func (e *Engine) retire(ctx context.Context, r *run, limit time.Duration) (warnings []string, err error) {
 	wait, cancel := context.WithTimeout(ctx, limit)
@@ -33,7 +33,7 @@ func (e *Engine) retire(ctx context.Context, r *run, limit time.Duration) (warni
 			if missing := e.confirm(wait, mark, isConnected, nil).missing(); len(missing) > 0 {
 				return append(warnings, fmt.Sprintf("environment %d stays up: not confirmed by %s", id, strings.Join(missing, ", "))), ctx.Err()
 			}
-			if err := e.Routers.WaitDrained(wait, id); err != nil {
+			if err := e.drain(ctx, r, id, wait, min(limit, closeTimeout)); err != nil {
 				if ctx.Err() != nil {
 					return warnings, context.Cause(ctx)
 				}
@@ -53,6 +53,24 @@ func (e *Engine) retire(ctx context.Context, r *run, limit time.Duration) (warni
 		return append(warnings, "instances stay up until they are forgotten by "+strings.Join(missing, ", ")), ctx.Err()
 	}
 	return warnings, e.stopUnused(ctx, r, false)
+}
+
+// closeTimeout bounds how long streams that were asked to end are waited for.
+const closeTimeout = 5 * time.Second
+
+// drain waits until nothing of the environment is carried. What still is when
+// wait ends is asked to end, and gets some time to: streams do, requests in the
+// middle of their answer may not.
+func (e *Engine) drain(ctx context.Context, r *run, id abt2.EnvironmentID, wait context.Context, grace time.Duration) error {
+	err := e.Routers.WaitDrained(wait, id)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	r.report("", "close", "%v; streams are closed", err)
+	e.Routers.CloseStreams(id)
+	closing, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	return e.Routers.WaitDrained(closing, id)
 }
 
 // clean ends the session and takes down what only it needed.

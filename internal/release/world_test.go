@@ -150,6 +150,9 @@ func (r *routers) join(id string, stamper, hung bool) {
 	r.wake()
 }
 
+// CloseStreams closes nothing: what is carried are requests like any other.
+func (r *routers) CloseStreams(abt2.EnvironmentID) {}
+
 // trouble makes the process hang, or its stream break, or neither.
 func (r *routers) trouble(kind string) {
 	r.mu.Lock()

@@ -26,6 +26,12 @@ type Tracker struct {
 // Request is one request in flight. It belongs to the Tracker between Begin and
 // End; the zero Request is ready, and may be part of a larger value.
 type Request struct {
+	// Close, if it is not nil, ends the request as politely as it can be; it is
+	// set before Begin. Tracker.Close calls it at most once, and End waits for that
+	// call: it must neither block nor call the Tracker.
+	Close func()
+
+	closing    chan struct{} // closed when Close has returned; nil: it has not been called
 	env        uint64
 	started    time.Time
 	prev, next *Request
@@ -63,14 +69,19 @@ func (t *Tracker) Begin(r *Request, env uint64) {
 
 // End ends a request that has begun. It is called exactly once.
 func (t *Tracker) End(r *Request) {
-	if t.end(r) && t.Drained != nil {
+	drained, closing := t.end(r)
+	if closing != nil {
+		<-closing
+	}
+	if drained && t.Drained != nil {
 		t.Drained(r.env)
 	}
 }
 
-func (t *Tracker) end(r *Request) (drained bool) {
+func (t *Tracker) end(r *Request) (drained bool, closing <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	closing, r.closing = r.closing, nil
 	l := t.carried[r.env]
 	l.count--
 	if r.prev != nil {
@@ -85,13 +96,37 @@ func (t *Tracker) end(r *Request) (drained bool) {
 	}
 	r.prev, r.next = nil, nil
 	if l.count > 0 {
-		return false
+		return false, closing
 	}
 	delete(t.carried, r.env)
 	t.spare = l
 	drained = t.watched[r.env]
 	delete(t.watched, r.env)
-	return drained
+	return drained, closing
+}
+
+// Close asks what is in flight in the environment to end, as far as it can.
+func (t *Tracker) Close(env uint64) {
+	type call struct {
+		close func()
+		done  chan struct{}
+	}
+	var calls []call
+	t.mu.Lock()
+	if l := t.carried[env]; l != nil {
+		for r := l.first; r != nil; r = r.next {
+			if r.Close != nil && r.closing == nil {
+				done := make(chan struct{})
+				r.closing = done
+				calls = append(calls, call{r.Close, done})
+			}
+		}
+	}
+	t.mu.Unlock()
+	for _, c := range calls {
+		c.close()
+		close(c.done)
+	}
 }
 
 // Watch asks for one call of Drained when nothing of the environment is carried

@@ -2,6 +2,7 @@ package carry_test
 
 import (
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -102,4 +103,53 @@ func TestTrackerConcurrently(t *testing.T) {
 	if got := counts(&tr); len(got) != 0 {
 		t.Errorf("got %v", got)
 	}
+}
+
+func TestTrackerCloses(t *testing.T) {
+	var tr carry.Tracker
+	calls := map[string]int{}
+	begin := func(name string, env uint64) *carry.Request {
+		r := &carry.Request{Close: func() { calls[name]++ }}
+		tr.Begin(r, env)
+		return r
+	}
+	a, b, other := begin("a", 42), begin("b", 42), begin("other", 43)
+	plain := &carry.Request{}
+	tr.Begin(plain, 42)
+	tr.Close(42)
+	tr.Close(42) // each once
+	tr.Close(41)
+	if !maps.Equal(calls, map[string]int{"a": 1, "b": 1}) {
+		t.Errorf("closed %v", calls)
+	}
+	for _, r := range []*carry.Request{a, b, plain, other} {
+		tr.End(r)
+	}
+	tr.Begin(a, 43) // used again
+	tr.Close(43)
+	tr.End(a)
+	if calls["a"] != 2 || calls["other"] != 0 {
+		t.Errorf("closed %v", calls)
+	}
+}
+
+func TestTrackerEndWaitsForClose(t *testing.T) {
+	var tr carry.Tracker
+	closing, release := make(chan struct{}), make(chan struct{})
+	r := carry.Request{Close: func() { close(closing); <-release }}
+	tr.Begin(&r, 42)
+	go tr.Close(42)
+	<-closing
+	ended := make(chan struct{})
+	go func() { tr.End(&r); close(ended) }()
+	for tr.Carried()[42] != nil { // End is under way
+		runtime.Gosched()
+	}
+	select {
+	case <-ended:
+		t.Error("End has returned while Close was at work")
+	default:
+	}
+	close(release)
+	<-ended
 }

@@ -18,7 +18,7 @@ const Protocol = 1
 
 // Config says who joins, and what happens with what arrives. Functions may be
 // nil, except the one for what the router's role receives: Routes of edges,
-// Table of others. Table, Routes, Served and Watch are called one at a time;
+// Table of others. Table, Routes, Served, Watch and Close are called one at a time;
 // Report and Connection may be called beside them. Nothing is called before
 // Restore or Run, nor after Run has returned.
 type Config struct {
@@ -40,6 +40,8 @@ type Config struct {
 	// Watch asks for a call of Client.Report as soon as nothing of the
 	// environment is carried.
 	Watch func(env uint64)
+	// Close asks what is carried of the environment to end.
+	Close func(env uint64)
 	// Connection tells that the server has accepted the router, or why an
 	// attempt to join failed or a session ended.
 	Connection func(connected bool, err error)

@@ -187,6 +187,9 @@ func (s *session) answer(r *feedpb.Read) error {
 		if r.GetDrained() != 0 && s.cfg.Watch != nil {
 			s.cfg.Watch(r.GetDrained())
 		}
+		if r.GetClose() != 0 && s.cfg.Close != nil {
+			s.cfg.Close(r.GetClose())
+		}
 		return s.sendReport(r.GetId())
 	default:
 		return nil // of a newer server

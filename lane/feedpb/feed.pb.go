@@ -840,7 +840,10 @@ type Read struct {
 	Subject Read_Subject           `protobuf:"varint,2,opt,name=subject,proto3,enum=abt2.feed.v1.Read_Subject" json:"subject,omitempty"`
 	// With SUBJECT_REPORT: report again, unasked, as soon as nothing of this
 	// environment is carried. Zero: none.
-	Drained       uint64 `protobuf:"varint,3,opt,name=drained,proto3" json:"drained,omitempty"`
+	Drained uint64 `protobuf:"varint,3,opt,name=drained,proto3" json:"drained,omitempty"`
+	// With SUBJECT_REPORT: also ask what is carried of this environment to end, each
+	// in its protocol's polite way. Zero: none.
+	Close         uint64 `protobuf:"varint,4,opt,name=close,proto3" json:"close,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -892,6 +895,13 @@ func (x *Read) GetSubject() Read_Subject {
 func (x *Read) GetDrained() uint64 {
 	if x != nil {
 		return x.Drained
+	}
+	return 0
+}
+
+func (x *Read) GetClose() uint64 {
+	if x != nil {
+		return x.Close
 	}
 	return 0
 }
@@ -1528,11 +1538,12 @@ const file_feedpb_feed_proto_rawDesc = "" +
 	"\fServedRoutes\x12\x17\n" +
 	"\aread_id\x18\x01 \x01(\x04R\x06readId\x120\n" +
 	"\x06routes\x18\x02 \x01(\v2\x18.abt2.feed.v1.EdgeRoutesR\x06routes\"\t\n" +
-	"\aGoodbye\"\xb2\x01\n" +
+	"\aGoodbye\"\xc8\x01\n" +
 	"\x04Read\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x124\n" +
 	"\asubject\x18\x02 \x01(\x0e2\x1a.abt2.feed.v1.Read.SubjectR\asubject\x12\x18\n" +
-	"\adrained\x18\x03 \x01(\x04R\adrained\"J\n" +
+	"\adrained\x18\x03 \x01(\x04R\adrained\x12\x14\n" +
+	"\x05close\x18\x04 \x01(\x04R\x05close\"J\n" +
 	"\aSubject\x12\x17\n" +
 	"\x13SUBJECT_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSUBJECT_ROUTES\x10\x01\x12\x12\n" +
