@@ -51,7 +51,7 @@ var importRules = []importRule{
 		"tests of the engine use it, and they are to know no etcd"},
 	{"abt2.dev/internal/artifact", []string{rootPkg}, []string{"go.yaml.in/yaml/v3", "golang.org/x/sys"},
 		"artifacts have their own contract, beside the state's"},
-	{"abt2.dev/internal/feed", []string{rootPkg, "abt2.dev/lane/feedpb/…"}, []string{"connectrpc.com/connect", "google.golang.org/protobuf"},
+	{"abt2.dev/internal/feed", []string{rootPkg, "abt2.dev/lane/feedpb/…"}, []string{"connectrpc.com/connect", "google.golang.org/protobuf", "golang.org/x/time"},
 		"it sends what it is given; the router's side is lane"},
 	{"abt2.dev/internal/edge", []string{rootPkg, "abt2.dev/lane/…", "abt2.dev/internal/edge/…"}, []string{anyPkg},
 		"the edge is a process of its own, which outlives the server"},

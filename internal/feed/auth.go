@@ -44,6 +44,8 @@ func (f AuthenticatorFunc) Authenticate(ctx context.Context, bearer string) (Ide
 
 var (
 	errNoCredential = connect.NewError(connect.CodeUnauthenticated, errors.New("no credential: send authorization: Bearer …"))
+	errJSON         = connect.NewError(connect.CodeUnimplemented, errors.New("a stream of the feed is binary protobuf, not JSON"))
+	errHelloAgain   = connect.NewError(connect.CodeInvalidArgument, errors.New("a second hello: a router that wants to be another joins with another stream"))
 	errHello        = connect.NewError(connect.CodeInvalidArgument, errors.New("the first message must be a hello"))
 	errReplaced     = connect.NewError(connect.CodeAlreadyExists, errors.New("another stream has joined under the same router id"))
 	errForgotten    = connect.NewError(connect.CodeAborted, errors.New("the router has been forgotten; join again"))
@@ -67,7 +69,10 @@ func (f *Feed) authenticate(ctx context.Context, h http.Header) (Identity, error
 	}
 }
 
-// checkHello refuses a hello that claims to be anybody but the identity.
+// maxEpoch bounds the name of an epoch, which is remembered of every router.
+const maxEpoch = 64
+
+// checkHello refuses a hello that claims to be anybody but the identity, or is malformed.
 func checkHello(h *feedpb.Hello, id Identity) error {
 	refuse := func(code connect.Code, format string, args ...any) error {
 		return connect.NewError(code, abt2.Errorf(abt2.CodeInvalid, format, args...))
@@ -95,6 +100,13 @@ func checkHello(h *feedpb.Hello, id Identity) error {
 	}
 	if id.Kind != want || id.ID != h.GetRouterId() {
 		return refuse(connect.CodePermissionDenied, "the credential is %s %q's, not %s %q's", id.Kind, id.ID, want, h.GetRouterId())
+	}
+	m := h.GetApplied()
+	switch {
+	case len(m.GetEpoch()) > maxEpoch:
+		return refuse(connect.CodeInvalidArgument, "applied: an epoch of %d bytes: must be at most %d", len(m.GetEpoch()), maxEpoch)
+	case m.GetEpoch() == "" && m.GetRevision() != 0:
+		return refuse(connect.CodeInvalidArgument, "applied: revision %d without its epoch", m.GetRevision())
 	}
 	return nil
 }

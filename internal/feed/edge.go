@@ -69,7 +69,7 @@ func (f *Feed) setRoutes(edgeID string, routes abt2.EdgeRoutes) (*publication, e
 	defer f.mu.Unlock()
 	r := f.routers[edgeID]
 	if r == nil {
-		r = &router{}
+		r = newRouter()
 		r.status.ID, r.status.Role, r.status.Stamper = edgeID, string(KindEdge), true
 		f.routers[edgeID] = r
 		f.notify()
@@ -80,13 +80,13 @@ func (f *Feed) setRoutes(edgeID string, routes abt2.EdgeRoutes) (*publication, e
 	if r.routes != nil && older(routes.Table.Mark, r.routes.mark) {
 		return nil, abt2.Errorf(abt2.CodeRefused, "routes of revision %d are older than revision %d, which edge %s was given", routes.Table.Mark.Revision, r.routes.mark.Revision, edgeID)
 	}
-	p, err := newPublication(f.number+1, routes.Table.Mark, &feedpb.ServerMessage{Message: &feedpb.ServerMessage_Routes{Routes: RoutesToProto(routes)}})
+	p, err := publishRoutes(f.number+1, r.routes, routes)
 	if err != nil {
 		return nil, err
 	}
 	f.number++
 	r.routes = p
-	r.stream.publish(p)
+	r.publish(p)
 	return p, nil
 }
 

@@ -5,21 +5,11 @@ package feed
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"sync"
-
-	"connectrpc.com/connect"
 
 	"abt2.dev"
 	"abt2.dev/lane/feedpb"
-	"abt2.dev/lane/feedpb/feedpbconnect"
 )
-
-// protocol is the revision of the feed's protocol that this package speaks.
-const protocol = 1
-
-// maxMessage bounds what is read from a router: what an edge serves is the longest.
-const maxMessage = 64 << 20
 
 // Feed knows every router and what each has confirmed. Its methods may be
 // called from any goroutine.
@@ -54,16 +44,6 @@ func New(log *slog.Logger, auth Authenticator) *Feed {
 	}
 }
 
-// Handler returns what serves the feed, and the path under which it does. The
-// http.Server must allow HTTP/2, without TLS too where it has none.
-func (f *Feed) Handler() (path string, h http.Handler) {
-	return feedpbconnect.NewFeedServiceHandler(service{f},
-		connect.WithCodec(codec{}),
-		connect.WithCompression("gzip", nil, nil), // a table is encoded once for all routers
-		connect.WithReadMaxBytes(maxMessage),
-	)
-}
-
 // Publish makes t the table of all processes, those that join later included.
 // It does not wait for them. A table older than the one before is ignored.
 func (f *Feed) Publish(t abt2.Table) {
@@ -73,7 +53,7 @@ func (f *Feed) Publish(t abt2.Table) {
 		f.log.Warn("older table not published", "revision", t.Mark.Revision, "published", f.table.mark.Revision)
 		return
 	}
-	p, err := newPublication(f.number+1, t.Mark, &feedpb.ServerMessage{Message: &feedpb.ServerMessage_Table{Table: TableToProto(t)}})
+	p, err := publishTable(f.number+1, f.table, t)
 	if err != nil {
 		f.log.Error("table not published", "error", err)
 		return
@@ -82,7 +62,7 @@ func (f *Feed) Publish(t abt2.Table) {
 	f.table = p
 	for _, r := range f.routers {
 		if !r.isEdge() {
-			r.stream.publish(f.table)
+			r.publish(p)
 		}
 	}
 }
@@ -130,7 +110,7 @@ func (f *Feed) Restore(routers []abt2.Router) {
 		if f.routers[r.ID] != nil {
 			continue
 		}
-		known := &router{}
+		known := newRouter()
 		known.status.ID, known.status.Role, known.status.Version, known.status.Stamper = r.ID, r.Role, r.Version, r.Stamper
 		if r.Role == roleName(feedpb.Role_ROLE_PROCESS) {
 			known.status.Instance = abt2.InstanceID(r.ID)

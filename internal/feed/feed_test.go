@@ -1,8 +1,10 @@
 package feed_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,7 +26,7 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = 10 * time.Second
 
-func testContext(t *testing.T) context.Context {
+func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
@@ -37,6 +39,13 @@ func soon(t *testing.T) context.Context {
 	return ctx
 }
 
+// ended is a context for calls that are to return as soon as they have begun.
+func ended(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
 // server is a Feed on a real listener. A credential is KIND:ID.
 type server struct {
 	*feed.Feed
@@ -44,7 +53,7 @@ type server struct {
 	stop func()
 }
 
-func start(t *testing.T) *server {
+func start(t testing.TB) *server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -53,7 +62,7 @@ func start(t *testing.T) *server {
 	return startOn(t, l)
 }
 
-func startOn(t *testing.T, l net.Listener) *server {
+func startOn(t testing.TB, l net.Listener) *server {
 	t.Helper()
 	f := feed.New(slog.New(slog.DiscardHandler), feed.AuthenticatorFunc(func(_ context.Context, bearer string) (feed.Identity, error) {
 		kind, id, ok := strings.Cut(bearer, ":")
@@ -67,12 +76,23 @@ func startOn(t *testing.T, l net.Listener) *server {
 	srv := httptest.NewUnstartedServer(mux)
 	_ = srv.Listener.Close()
 	srv.Listener = l
+	srv.Config.ErrorLog = log.New(noPanic{t}, "", 0)
 	srv.Config.Protocols = new(http.Protocols)
 	srv.Config.Protocols.SetUnencryptedHTTP2(true)
 	srv.Start()
 	stop := sync.OnceFunc(func() { f.Close(); srv.Close() })
 	t.Cleanup(stop)
 	return &server{Feed: f, url: srv.URL, stop: stop}
+}
+
+// noPanic is a log of net/http's, which survives the panics of handlers.
+type noPanic struct{ testing.TB }
+
+func (t noPanic) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("panic")) {
+		t.Errorf("%s", b)
+	}
+	return len(b), nil
 }
 
 // router is a real client, and what it was given.
@@ -158,7 +178,7 @@ func (s *server) joinEdge(t *testing.T, r *router, id string) *router {
 }
 
 // until waits until the status of a router is as it should be.
-func (s *server) until(t *testing.T, id string, ok func(feed.RouterStatus, bool) bool) {
+func (s *server) until(t testing.TB, id string, ok func(feed.RouterStatus, bool) bool) {
 	t.Helper()
 	ctx := testContext(t)
 	for {

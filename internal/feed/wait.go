@@ -15,14 +15,23 @@ import (
 // meanwhile are waited for too. When ctx ends first the error is of
 // CodeUnconfirmed and names the laggards.
 func (f *Feed) WaitApplied(ctx context.Context, mark abt2.Mark, match func(RouterStatus) bool) error {
-	var late []RouterStatus
+	lags := func(r RouterStatus) bool { return (match == nil || match(r)) && !r.Applied.Covers(mark) }
+	var last *router // seen lagging: while it lags nobody else is looked at, of what may be thousands
 	err := f.wait(ctx, func() bool {
-		late = f.matching(func(r RouterStatus) bool {
-			return (match == nil || match(r)) && !r.Applied.Covers(mark)
-		})
-		return len(late) == 0
+		if last != nil && f.routers[last.status.ID] == last && lags(last.status) {
+			return false
+		}
+		for _, last = range f.routers {
+			if lags(last.status) {
+				return false
+			}
+		}
+		return true
 	})
-	if err != nil {
+	if err == nil {
+		return nil
+	}
+	if late := f.routersThat(lags); len(late) > 0 {
 		return abt2.Wrap(abt2.CodeUnconfirmed, err, "revision %d is not applied by %s", mark.Revision, describe(late, func(r RouterStatus) string {
 			switch {
 			case !r.Connected:

@@ -30,7 +30,8 @@ type Client struct {
 	transport *http.Transport
 	service   feedpbconnect.FeedServiceClient
 
-	applied atomic.Pointer[feedpb.Mark] // of the last message applied; nil: none
+	applied atomic.Pointer[feedpb.Mark] // of the last whole applied; nil: none
+	last    *feedpb.ServerMessage       // that whole, of deliver alone; changes are made to it
 
 	report  chan struct{} // one slot: a report is wanted
 	leave   chan struct{} // closed by Goodbye
@@ -46,6 +47,7 @@ func New(cfg Config) (*Client, error) {
 	hello := proto.CloneOf(cfg.Hello)
 	hello.Protocol = Protocol
 	hello.Incarnation = rand.Text()
+	hello.Changes = true
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -126,23 +128,26 @@ func (c *Client) connection(connected bool, err error) {
 	}
 }
 
-// deliver hands a message to the router and returns the confirmation; nil: none is due.
+// deliver hands what a message leads to to the router, and returns the answer;
+// nil: none is due. Calls come one at a time.
 func (c *Client) deliver(ctx context.Context, m *feedpb.ServerMessage) *feedpb.Applied {
+	whole, err := complete(c.last, m)
 	var mark *feedpb.Mark
-	var err error
 	switch {
-	case m.GetTable() != nil && c.cfg.Table != nil:
-		mark = m.GetTable().GetMark()
-		err = c.cfg.Table(ctx, m.GetTable())
-	case m.GetRoutes() != nil && c.cfg.Routes != nil:
-		mark = m.GetRoutes().GetTable().GetMark()
-		err = c.cfg.Routes(ctx, m.GetRoutes())
+	case err != nil: // refused below
+	case whole.GetTable() != nil && c.cfg.Table != nil:
+		mark = whole.GetTable().GetMark()
+		err = c.cfg.Table(ctx, whole.GetTable())
+	case whole.GetRoutes() != nil && c.cfg.Routes != nil:
+		mark = whole.GetRoutes().GetTable().GetMark()
+		err = c.cfg.Routes(ctx, whole.GetRoutes())
 	default:
 		return nil
 	}
 	if err != nil {
 		return &feedpb.Applied{Mark: c.applied.Load(), Refused: err.Error(), Number: m.GetNumber()}
 	}
+	c.last = whole
 	c.applied.Store(mark)
 	return &feedpb.Applied{Mark: mark, Number: m.GetNumber()}
 }

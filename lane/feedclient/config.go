@@ -24,12 +24,13 @@ const Protocol = 1
 type Config struct {
 	Server     string        // http://host:port, https://host:port, or host:port
 	Credential string        // the bearer token; empty sends none
-	Hello      *feedpb.Hello // who joins; the client fills in protocol, applied and incarnation
-	State      string        // folder, made if absent, that keeps the last message; empty: nothing is kept
+	Hello      *feedpb.Hello // who joins; the client fills in protocol, applied, incarnation and changes
+	State      string        // folder, made if absent, that keeps the last whole; empty: nothing is kept
 	Log        *slog.Logger  // nil: nothing is logged
 
-	// Table applies a table. It is confirmed to the server when Table returns
-	// nil, and refused with the error's text otherwise.
+	// Table applies a table, which is always whole: of changes the client makes
+	// one. It is confirmed to the server when Table returns nil, and refused with
+	// the error's text otherwise. Table may keep t, and must not change it.
 	Table func(ctx context.Context, t *feedpb.Table) error
 	// Routes does the same with what an edge receives.
 	Routes func(ctx context.Context, r *feedpb.EdgeRoutes) error

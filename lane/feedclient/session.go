@@ -162,7 +162,7 @@ func (s *session) receive(ctx context.Context, accepted chan<- struct{}) error {
 				continue
 			}
 			if applied.Refused == "" {
-				s.keep(m)
+				s.keep(s.last)
 			} else {
 				s.log.Error("table refused", "reason", applied.Refused)
 			}

@@ -14,10 +14,10 @@ import (
 	"abt2.dev/lane/feedpb"
 )
 
-// stateFile holds the last message that was applied, behind the sha256 of it.
+// stateFile holds the last whole that was applied, behind the sha256 of it.
 const stateFile = "feed"
 
-// Restore hands the last message that was applied, by this process or one
+// Restore hands the last whole that was applied, by this process or one
 // before it, to Table or Routes. It is called before Run, or not at all. Where
 // nothing usable was kept it returns false, and an error if something was there.
 func (c *Client) Restore(ctx context.Context) (found bool, err error) {
@@ -40,7 +40,7 @@ func (c *Client) Restore(ctx context.Context) (found bool, err error) {
 	return true, nil
 }
 
-// keep saves the last message applied. Failing costs only the next start without a server.
+// keep saves the last whole applied. Failing costs only the next start without a server.
 func (c *Client) keep(m *feedpb.ServerMessage) {
 	if c.cfg.State == "" {
 		return

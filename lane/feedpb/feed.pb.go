@@ -5,8 +5,9 @@
 // source: feedpb/feed.proto
 
 // What routers and the server say to each other. A router joins with one
-// stream; on it the server sends the desired whole, the router confirms what it
-// has applied and reports what it carries. Spoken as gRPC over HTTP/2.
+// stream; on it the server sends the desired whole, and then the whole again or
+// what changed; the router confirms what it has applied and reports what it
+// carries. Spoken as gRPC over HTTP/2, without compression.
 
 package feedpb
 
@@ -267,9 +268,12 @@ type ServerMessage struct {
 	//	*ServerMessage_Table
 	//	*ServerMessage_Routes
 	//	*ServerMessage_Read
+	//	*ServerMessage_TableChange
+	//	*ServerMessage_RoutesChange
 	//	*ServerMessage_Welcome
 	Message isServerMessage_Message `protobuf_oneof:"message"`
-	// Counts the tables and routes a server process has sent; Applied repeats it.
+	// Counts the tables and routes that a server process has published; Applied
+	// repeats it. A change and the whole that it leads to have the same number.
 	Number        uint64 `protobuf:"varint,15,opt,name=number,proto3" json:"number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -339,6 +343,24 @@ func (x *ServerMessage) GetRead() *Read {
 	return nil
 }
 
+func (x *ServerMessage) GetTableChange() *TableChange {
+	if x != nil {
+		if x, ok := x.Message.(*ServerMessage_TableChange); ok {
+			return x.TableChange
+		}
+	}
+	return nil
+}
+
+func (x *ServerMessage) GetRoutesChange() *RoutesChange {
+	if x != nil {
+		if x, ok := x.Message.(*ServerMessage_RoutesChange); ok {
+			return x.RoutesChange
+		}
+	}
+	return nil
+}
+
 func (x *ServerMessage) GetWelcome() *Welcome {
 	if x != nil {
 		if x, ok := x.Message.(*ServerMessage_Welcome); ok {
@@ -371,6 +393,14 @@ type ServerMessage_Read struct {
 	Read *Read `protobuf:"bytes,3,opt,name=read,proto3,oneof"`
 }
 
+type ServerMessage_TableChange struct {
+	TableChange *TableChange `protobuf:"bytes,4,opt,name=table_change,json=tableChange,proto3,oneof"` // to processes and relays that said changes
+}
+
+type ServerMessage_RoutesChange struct {
+	RoutesChange *RoutesChange `protobuf:"bytes,5,opt,name=routes_change,json=routesChange,proto3,oneof"` // to edges that said changes
+}
+
 type ServerMessage_Welcome struct {
 	Welcome *Welcome `protobuf:"bytes,10,opt,name=welcome,proto3,oneof"`
 }
@@ -380,6 +410,10 @@ func (*ServerMessage_Table) isServerMessage_Message() {}
 func (*ServerMessage_Routes) isServerMessage_Message() {}
 
 func (*ServerMessage_Read) isServerMessage_Message() {}
+
+func (*ServerMessage_TableChange) isServerMessage_Message() {}
+
+func (*ServerMessage_RoutesChange) isServerMessage_Message() {}
 
 func (*ServerMessage_Welcome) isServerMessage_Message() {}
 
@@ -433,15 +467,18 @@ func (x *Welcome) GetProtocol() uint32 {
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The router's durable name: an instance's or an edge's id.
-	RouterId      string `protobuf:"bytes,1,opt,name=router_id,json=routerId,proto3" json:"router_id,omitempty"`
-	Role          Role   `protobuf:"varint,2,opt,name=role,proto3,enum=abt2.feed.v1.Role" json:"role,omitempty"`
-	Instance      string `protobuf:"bytes,3,opt,name=instance,proto3" json:"instance,omitempty"`       // of a process
-	Module        string `protobuf:"bytes,4,opt,name=module,proto3" json:"module,omitempty"`           // of a process: order
-	Version       string `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`         // of a process: order@3
-	Protocol      uint32 `protobuf:"varint,6,opt,name=protocol,proto3" json:"protocol,omitempty"`      // the revision of this protocol the router speaks: 1
-	Applied       *Mark  `protobuf:"bytes,7,opt,name=applied,proto3" json:"applied,omitempty"`         // of the last table it serves from; absent: none
-	Stamper       bool   `protobuf:"varint,8,opt,name=stamper,proto3" json:"stamper,omitempty"`        // it stamps requests that come without a stamp
-	Incarnation   string `protobuf:"bytes,9,opt,name=incarnation,proto3" json:"incarnation,omitempty"` // random, drawn when the process started
+	RouterId    string `protobuf:"bytes,1,opt,name=router_id,json=routerId,proto3" json:"router_id,omitempty"`
+	Role        Role   `protobuf:"varint,2,opt,name=role,proto3,enum=abt2.feed.v1.Role" json:"role,omitempty"`
+	Instance    string `protobuf:"bytes,3,opt,name=instance,proto3" json:"instance,omitempty"`       // of a process
+	Module      string `protobuf:"bytes,4,opt,name=module,proto3" json:"module,omitempty"`           // of a process: order
+	Version     string `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`         // of a process: order@3
+	Protocol    uint32 `protobuf:"varint,6,opt,name=protocol,proto3" json:"protocol,omitempty"`      // the revision of this protocol the router speaks: 1
+	Applied     *Mark  `protobuf:"bytes,7,opt,name=applied,proto3" json:"applied,omitempty"`         // of the last table it serves from; absent: none
+	Stamper     bool   `protobuf:"varint,8,opt,name=stamper,proto3" json:"stamper,omitempty"`        // it stamps requests that come without a stamp
+	Incarnation string `protobuf:"bytes,9,opt,name=incarnation,proto3" json:"incarnation,omitempty"` // random, drawn when the process started
+	// It takes TableChange or RoutesChange. A router that does not say so receives
+	// whole tables or routes only.
+	Changes       bool `protobuf:"varint,10,opt,name=changes,proto3" json:"changes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -539,12 +576,27 @@ func (x *Hello) GetIncarnation() string {
 	return ""
 }
 
-// Applied confirms a table or routes, or refuses them.
+func (x *Hello) GetChanges() bool {
+	if x != nil {
+		return x.Changes
+	}
+	return false
+}
+
+// Applied answers a table, routes, or a change of either: the router serves from
+// it now, or has refused it and serves from what it had. Each is answered in the
+// order of arrival; an answer stands for those before it that were left out. The
+// server stops sending to a router that leaves 8 unanswered, and goes on with
+// one whole, the newest, as soon as it answers again. A refused change is followed by
+// the whole it leads to, unless one is on its way; a refused whole by nothing
+// before the next table.
 type Applied struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Mark          *Mark                  `protobuf:"bytes,1,opt,name=mark,proto3" json:"mark,omitempty"`       // what the router serves from now
-	Refused       string                 `protobuf:"bytes,2,opt,name=refused,proto3" json:"refused,omitempty"` // why the message was not applied; empty: it was
-	Number        uint64                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`  // of the message this answers
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the router serves from now: the mark of the message (of a change, `to`).
+	// In a refusal the server does not look at it.
+	Mark          *Mark  `protobuf:"bytes,1,opt,name=mark,proto3" json:"mark,omitempty"`
+	Refused       string `protobuf:"bytes,2,opt,name=refused,proto3" json:"refused,omitempty"` // why the message was not applied; empty: it was
+	Number        uint64 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`  // of the message this answers, one sent on this stream
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -601,6 +653,7 @@ func (x *Applied) GetNumber() uint64 {
 }
 
 // Report is what a router observes. Counts are those since its process started.
+// It is sent when a Read asks for it, and unasked at most ten times a second.
 type Report struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it carries at this moment, by environment. An environment that is
@@ -612,7 +665,7 @@ type Report struct {
 	Restamped     uint64            `protobuf:"varint,3,opt,name=restamped,proto3" json:"restamped,omitempty"`         // calls that lost the stamp of the request they belong to
 	Stamped       uint64            `protobuf:"varint,4,opt,name=stamped,proto3" json:"stamped,omitempty"`             // requests it stamped itself
 	Fallbacks     uint64            `protobuf:"varint,5,opt,name=fallbacks,proto3" json:"fallbacks,omitempty"`         // requests of a preview answered by the online version
-	ReadId        uint64            `protobuf:"varint,6,opt,name=read_id,json=readId,proto3" json:"read_id,omitempty"` // of the Read this answers; zero: sent by itself
+	ReadId        uint64            `protobuf:"varint,6,opt,name=read_id,json=readId,proto3" json:"read_id,omitempty"` // of the Read this answers, one of this stream; zero: sent by itself
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -745,8 +798,8 @@ func (x *Carried) GetOldestAgeMs() uint64 {
 // ServedRoutes answers a Read with what an edge serves now.
 type ServedRoutes struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	ReadId        uint64                 `protobuf:"varint,1,opt,name=read_id,json=readId,proto3" json:"read_id,omitempty"`
-	Routes        *EdgeRoutes            `protobuf:"bytes,2,opt,name=routes,proto3" json:"routes,omitempty"` // absent: nothing yet
+	ReadId        uint64                 `protobuf:"varint,1,opt,name=read_id,json=readId,proto3" json:"read_id,omitempty"` // of the Read this answers, one of this stream
+	Routes        *EdgeRoutes            `protobuf:"bytes,2,opt,name=routes,proto3" json:"routes,omitempty"`                // absent: nothing yet
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -833,7 +886,7 @@ func (*Goodbye) Descriptor() ([]byte, []int) {
 	return file_feedpb_feed_proto_rawDescGZIP(), []int{8}
 }
 
-// Read asks a router something.
+// Read asks a router something, which it answers once.
 type Read struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Id      uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -954,7 +1007,7 @@ func (x *FetchRequest) GetEnvironment() uint64 {
 // Mark identifies a table: tables of different epochs cannot be compared.
 type Mark struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Epoch         string                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Epoch         string                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"` // at most 64 bytes; empty only in the zero Mark, which is none
 	Revision      uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1057,7 +1110,69 @@ func (x *EdgeRoutes) GetTokens() map[string]uint64 {
 	return nil
 }
 
-// Table is what routers know, whole. Lists are sorted by identity.
+// RoutesChange turns the routes of mark table.from into those of table.to.
+type RoutesChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Table         *TableChange           `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"`
+	RemovedTokens []string               `protobuf:"bytes,2,rep,name=removed_tokens,json=removedTokens,proto3" json:"removed_tokens,omitempty"`                                         // digests
+	Tokens        map[string]uint64      `protobuf:"bytes,3,rep,name=tokens,proto3" json:"tokens,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // added, or with another environment
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoutesChange) Reset() {
+	*x = RoutesChange{}
+	mi := &file_feedpb_feed_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoutesChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoutesChange) ProtoMessage() {}
+
+func (x *RoutesChange) ProtoReflect() protoreflect.Message {
+	mi := &file_feedpb_feed_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoutesChange.ProtoReflect.Descriptor instead.
+func (*RoutesChange) Descriptor() ([]byte, []int) {
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RoutesChange) GetTable() *TableChange {
+	if x != nil {
+		return x.Table
+	}
+	return nil
+}
+
+func (x *RoutesChange) GetRemovedTokens() []string {
+	if x != nil {
+		return x.RemovedTokens
+	}
+	return nil
+}
+
+func (x *RoutesChange) GetTokens() map[string]uint64 {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+// Table is what routers know, whole. Lists are sorted by identity: products by
+// name, environments by id, versions by module and number, names by module.
 type Table struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	Mark               *Mark                  `protobuf:"bytes,1,opt,name=mark,proto3" json:"mark,omitempty"`
@@ -1072,7 +1187,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_feedpb_feed_proto_msgTypes[13]
+	mi := &file_feedpb_feed_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1199,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_feedpb_feed_proto_msgTypes[13]
+	mi := &file_feedpb_feed_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1212,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_feedpb_feed_proto_rawDescGZIP(), []int{13}
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Table) GetMark() *Mark {
@@ -1142,6 +1257,137 @@ func (x *Table) GetNames() []*Name {
 	return nil
 }
 
+// TableChange turns the table of mark `from` into that of mark `to`, which is of
+// the same epoch and a higher revision. A router that serves from exactly `from`
+// takes away what is removed and puts what is listed in the place of what has
+// the same identity, or adds it; the outcome, in the order of Table, is the
+// table. Everybody else refuses the change: one whose table is of another mark
+// or lacks what is to be removed. No table between `from` and `to` may be seen by
+// a request.
+type TableChange struct {
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	From                *Mark                  `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To                  *Mark                  `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	HighestEnvironment  uint64                 `protobuf:"varint,3,opt,name=highest_environment,json=highestEnvironment,proto3" json:"highest_environment,omitempty"`           // of the table of mark `to`
+	RemovedProducts     []string               `protobuf:"bytes,4,rep,name=removed_products,json=removedProducts,proto3" json:"removed_products,omitempty"`                     // names
+	RemovedEnvironments []uint64               `protobuf:"varint,5,rep,packed,name=removed_environments,json=removedEnvironments,proto3" json:"removed_environments,omitempty"` // ids
+	RemovedVersions     []string               `protobuf:"bytes,6,rep,name=removed_versions,json=removedVersions,proto3" json:"removed_versions,omitempty"`                     // order@3
+	RemovedNames        []string               `protobuf:"bytes,7,rep,name=removed_names,json=removedNames,proto3" json:"removed_names,omitempty"`                              // modules
+	Products            []*Product             `protobuf:"bytes,8,rep,name=products,proto3" json:"products,omitempty"`                                                          // added or different, each whole
+	Environments        []*Environment         `protobuf:"bytes,9,rep,name=environments,proto3" json:"environments,omitempty"`
+	Versions            []*Version             `protobuf:"bytes,10,rep,name=versions,proto3" json:"versions,omitempty"`
+	Names               []*Name                `protobuf:"bytes,11,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *TableChange) Reset() {
+	*x = TableChange{}
+	mi := &file_feedpb_feed_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TableChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TableChange) ProtoMessage() {}
+
+func (x *TableChange) ProtoReflect() protoreflect.Message {
+	mi := &file_feedpb_feed_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TableChange.ProtoReflect.Descriptor instead.
+func (*TableChange) Descriptor() ([]byte, []int) {
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TableChange) GetFrom() *Mark {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *TableChange) GetTo() *Mark {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *TableChange) GetHighestEnvironment() uint64 {
+	if x != nil {
+		return x.HighestEnvironment
+	}
+	return 0
+}
+
+func (x *TableChange) GetRemovedProducts() []string {
+	if x != nil {
+		return x.RemovedProducts
+	}
+	return nil
+}
+
+func (x *TableChange) GetRemovedEnvironments() []uint64 {
+	if x != nil {
+		return x.RemovedEnvironments
+	}
+	return nil
+}
+
+func (x *TableChange) GetRemovedVersions() []string {
+	if x != nil {
+		return x.RemovedVersions
+	}
+	return nil
+}
+
+func (x *TableChange) GetRemovedNames() []string {
+	if x != nil {
+		return x.RemovedNames
+	}
+	return nil
+}
+
+func (x *TableChange) GetProducts() []*Product {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
+func (x *TableChange) GetEnvironments() []*Environment {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+func (x *TableChange) GetVersions() []*Version {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *TableChange) GetNames() []*Name {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
 // Product names its environments; zero is none.
 type Product struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1156,7 +1402,7 @@ type Product struct {
 
 func (x *Product) Reset() {
 	*x = Product{}
-	mi := &file_feedpb_feed_proto_msgTypes[14]
+	mi := &file_feedpb_feed_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1168,7 +1414,7 @@ func (x *Product) String() string {
 func (*Product) ProtoMessage() {}
 
 func (x *Product) ProtoReflect() protoreflect.Message {
-	mi := &file_feedpb_feed_proto_msgTypes[14]
+	mi := &file_feedpb_feed_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1181,7 +1427,7 @@ func (x *Product) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Product.ProtoReflect.Descriptor instead.
 func (*Product) Descriptor() ([]byte, []int) {
-	return file_feedpb_feed_proto_rawDescGZIP(), []int{14}
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Product) GetName() string {
@@ -1232,7 +1478,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_feedpb_feed_proto_msgTypes[15]
+	mi := &file_feedpb_feed_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1244,7 +1490,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_feedpb_feed_proto_msgTypes[15]
+	mi := &file_feedpb_feed_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1257,7 +1503,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_feedpb_feed_proto_rawDescGZIP(), []int{15}
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Environment) GetId() uint64 {
@@ -1302,7 +1548,7 @@ type Version struct {
 
 func (x *Version) Reset() {
 	*x = Version{}
-	mi := &file_feedpb_feed_proto_msgTypes[16]
+	mi := &file_feedpb_feed_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1560,7 @@ func (x *Version) String() string {
 func (*Version) ProtoMessage() {}
 
 func (x *Version) ProtoReflect() protoreflect.Message {
-	mi := &file_feedpb_feed_proto_msgTypes[16]
+	mi := &file_feedpb_feed_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1573,7 @@ func (x *Version) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Version.ProtoReflect.Descriptor instead.
 func (*Version) Descriptor() ([]byte, []int) {
-	return file_feedpb_feed_proto_rawDescGZIP(), []int{16}
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Version) GetId() string {
@@ -1376,7 +1622,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_feedpb_feed_proto_msgTypes[17]
+	mi := &file_feedpb_feed_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1388,7 +1634,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_feedpb_feed_proto_msgTypes[17]
+	mi := &file_feedpb_feed_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1401,7 +1647,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_feedpb_feed_proto_rawDescGZIP(), []int{17}
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Instance) GetId() string {
@@ -1430,7 +1676,7 @@ type Name struct {
 
 func (x *Name) Reset() {
 	*x = Name{}
-	mi := &file_feedpb_feed_proto_msgTypes[18]
+	mi := &file_feedpb_feed_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1442,7 +1688,7 @@ func (x *Name) String() string {
 func (*Name) ProtoMessage() {}
 
 func (x *Name) ProtoReflect() protoreflect.Message {
-	mi := &file_feedpb_feed_proto_msgTypes[18]
+	mi := &file_feedpb_feed_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1455,7 +1701,7 @@ func (x *Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Name.ProtoReflect.Descriptor instead.
 func (*Name) Descriptor() ([]byte, []int) {
-	return file_feedpb_feed_proto_rawDescGZIP(), []int{18}
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Name) GetModule() string {
@@ -1490,18 +1736,20 @@ const file_feedpb_feed_proto_rawDesc = "" +
 	"\x06report\x18\x03 \x01(\v2\x14.abt2.feed.v1.ReportH\x00R\x06report\x124\n" +
 	"\x06routes\x18\x04 \x01(\v2\x1a.abt2.feed.v1.ServedRoutesH\x00R\x06routes\x121\n" +
 	"\agoodbye\x18\x05 \x01(\v2\x15.abt2.feed.v1.GoodbyeH\x00R\agoodbyeB\t\n" +
-	"\amessage\"\xf6\x01\n" +
+	"\amessage\"\xf9\x02\n" +
 	"\rServerMessage\x12+\n" +
 	"\x05table\x18\x01 \x01(\v2\x13.abt2.feed.v1.TableH\x00R\x05table\x122\n" +
 	"\x06routes\x18\x02 \x01(\v2\x18.abt2.feed.v1.EdgeRoutesH\x00R\x06routes\x12(\n" +
-	"\x04read\x18\x03 \x01(\v2\x12.abt2.feed.v1.ReadH\x00R\x04read\x121\n" +
+	"\x04read\x18\x03 \x01(\v2\x12.abt2.feed.v1.ReadH\x00R\x04read\x12>\n" +
+	"\ftable_change\x18\x04 \x01(\v2\x19.abt2.feed.v1.TableChangeH\x00R\vtableChange\x12A\n" +
+	"\rroutes_change\x18\x05 \x01(\v2\x1a.abt2.feed.v1.RoutesChangeH\x00R\froutesChange\x121\n" +
 	"\awelcome\x18\n" +
 	" \x01(\v2\x15.abt2.feed.v1.WelcomeH\x00R\awelcome\x12\x16\n" +
 	"\x06number\x18\x0f \x01(\x04R\x06numberB\t\n" +
-	"\amessageJ\x04\b\x04\x10\n" +
+	"\amessageJ\x04\b\x06\x10\n" +
 	"\"%\n" +
 	"\aWelcome\x12\x1a\n" +
-	"\bprotocol\x18\x01 \x01(\rR\bprotocol\"\xa6\x02\n" +
+	"\bprotocol\x18\x01 \x01(\rR\bprotocol\"\xc0\x02\n" +
 	"\x05Hello\x12\x1b\n" +
 	"\trouter_id\x18\x01 \x01(\tR\brouterId\x12&\n" +
 	"\x04role\x18\x02 \x01(\x0e2\x12.abt2.feed.v1.RoleR\x04role\x12\x1a\n" +
@@ -1511,8 +1759,9 @@ const file_feedpb_feed_proto_rawDesc = "" +
 	"\bprotocol\x18\x06 \x01(\rR\bprotocol\x12,\n" +
 	"\aapplied\x18\a \x01(\v2\x12.abt2.feed.v1.MarkR\aapplied\x12\x18\n" +
 	"\astamper\x18\b \x01(\bR\astamper\x12 \n" +
-	"\vincarnation\x18\t \x01(\tR\vincarnationJ\x04\b\n" +
-	"\x10\x10\"i\n" +
+	"\vincarnation\x18\t \x01(\tR\vincarnation\x12\x18\n" +
+	"\achanges\x18\n" +
+	" \x01(\bR\achangesJ\x04\b\v\x10\x10\"i\n" +
 	"\aApplied\x12&\n" +
 	"\x04mark\x18\x01 \x01(\v2\x12.abt2.feed.v1.MarkR\x04mark\x12\x18\n" +
 	"\arefused\x18\x02 \x01(\tR\arefused\x12\x16\n" +
@@ -1560,6 +1809,14 @@ const file_feedpb_feed_proto_rawDesc = "" +
 	"\vTokensEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01J\x04\b\x03\x10\n" +
+	"\"\xe7\x01\n" +
+	"\fRoutesChange\x12/\n" +
+	"\x05table\x18\x01 \x01(\v2\x19.abt2.feed.v1.TableChangeR\x05table\x12%\n" +
+	"\x0eremoved_tokens\x18\x02 \x03(\tR\rremovedTokens\x12>\n" +
+	"\x06tokens\x18\x03 \x03(\v2&.abt2.feed.v1.RoutesChange.TokensEntryR\x06tokens\x1a9\n" +
+	"\vTokensEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01J\x04\b\x04\x10\n" +
 	"\"\xb5\x02\n" +
 	"\x05Table\x12&\n" +
 	"\x04mark\x18\x01 \x01(\v2\x12.abt2.feed.v1.MarkR\x04mark\x12/\n" +
@@ -1567,7 +1824,20 @@ const file_feedpb_feed_proto_rawDesc = "" +
 	"\bproducts\x18\x03 \x03(\v2\x15.abt2.feed.v1.ProductR\bproducts\x12=\n" +
 	"\fenvironments\x18\x04 \x03(\v2\x19.abt2.feed.v1.EnvironmentR\fenvironments\x121\n" +
 	"\bversions\x18\x05 \x03(\v2\x15.abt2.feed.v1.VersionR\bversions\x12(\n" +
-	"\x05names\x18\x06 \x03(\v2\x12.abt2.feed.v1.NameR\x05namesJ\x04\b\a\x10\x10\"}\n" +
+	"\x05names\x18\x06 \x03(\v2\x12.abt2.feed.v1.NameR\x05namesJ\x04\b\a\x10\x10\"\x8d\x04\n" +
+	"\vTableChange\x12&\n" +
+	"\x04from\x18\x01 \x01(\v2\x12.abt2.feed.v1.MarkR\x04from\x12\"\n" +
+	"\x02to\x18\x02 \x01(\v2\x12.abt2.feed.v1.MarkR\x02to\x12/\n" +
+	"\x13highest_environment\x18\x03 \x01(\x04R\x12highestEnvironment\x12)\n" +
+	"\x10removed_products\x18\x04 \x03(\tR\x0fremovedProducts\x121\n" +
+	"\x14removed_environments\x18\x05 \x03(\x04R\x13removedEnvironments\x12)\n" +
+	"\x10removed_versions\x18\x06 \x03(\tR\x0fremovedVersions\x12#\n" +
+	"\rremoved_names\x18\a \x03(\tR\fremovedNames\x121\n" +
+	"\bproducts\x18\b \x03(\v2\x15.abt2.feed.v1.ProductR\bproducts\x12=\n" +
+	"\fenvironments\x18\t \x03(\v2\x19.abt2.feed.v1.EnvironmentR\fenvironments\x121\n" +
+	"\bversions\x18\n" +
+	" \x03(\v2\x15.abt2.feed.v1.VersionR\bversions\x12(\n" +
+	"\x05names\x18\v \x03(\v2\x12.abt2.feed.v1.NameR\x05namesJ\x04\b\f\x10\x10\"}\n" +
 	"\aProduct\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05hosts\x18\x02 \x03(\tR\x05hosts\x12\x16\n" +
@@ -1616,7 +1886,7 @@ func file_feedpb_feed_proto_rawDescGZIP() []byte {
 }
 
 var file_feedpb_feed_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_feedpb_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_feedpb_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_feedpb_feed_proto_goTypes = []any{
 	(Role)(0),             // 0: abt2.feed.v1.Role
 	(Read_Subject)(0),     // 1: abt2.feed.v1.Read.Subject
@@ -1633,15 +1903,18 @@ var file_feedpb_feed_proto_goTypes = []any{
 	(*FetchRequest)(nil),  // 12: abt2.feed.v1.FetchRequest
 	(*Mark)(nil),          // 13: abt2.feed.v1.Mark
 	(*EdgeRoutes)(nil),    // 14: abt2.feed.v1.EdgeRoutes
-	(*Table)(nil),         // 15: abt2.feed.v1.Table
-	(*Product)(nil),       // 16: abt2.feed.v1.Product
-	(*Environment)(nil),   // 17: abt2.feed.v1.Environment
-	(*Version)(nil),       // 18: abt2.feed.v1.Version
-	(*Instance)(nil),      // 19: abt2.feed.v1.Instance
-	(*Name)(nil),          // 20: abt2.feed.v1.Name
-	nil,                   // 21: abt2.feed.v1.Report.CarriedEntry
-	nil,                   // 22: abt2.feed.v1.Report.MixedEntry
-	nil,                   // 23: abt2.feed.v1.EdgeRoutes.TokensEntry
+	(*RoutesChange)(nil),  // 15: abt2.feed.v1.RoutesChange
+	(*Table)(nil),         // 16: abt2.feed.v1.Table
+	(*TableChange)(nil),   // 17: abt2.feed.v1.TableChange
+	(*Product)(nil),       // 18: abt2.feed.v1.Product
+	(*Environment)(nil),   // 19: abt2.feed.v1.Environment
+	(*Version)(nil),       // 20: abt2.feed.v1.Version
+	(*Instance)(nil),      // 21: abt2.feed.v1.Instance
+	(*Name)(nil),          // 22: abt2.feed.v1.Name
+	nil,                   // 23: abt2.feed.v1.Report.CarriedEntry
+	nil,                   // 24: abt2.feed.v1.Report.MixedEntry
+	nil,                   // 25: abt2.feed.v1.EdgeRoutes.TokensEntry
+	nil,                   // 26: abt2.feed.v1.RoutesChange.TokensEntry
 }
 var file_feedpb_feed_proto_depIdxs = []int32{
 	5,  // 0: abt2.feed.v1.RouterMessage.hello:type_name -> abt2.feed.v1.Hello
@@ -1649,35 +1922,45 @@ var file_feedpb_feed_proto_depIdxs = []int32{
 	7,  // 2: abt2.feed.v1.RouterMessage.report:type_name -> abt2.feed.v1.Report
 	9,  // 3: abt2.feed.v1.RouterMessage.routes:type_name -> abt2.feed.v1.ServedRoutes
 	10, // 4: abt2.feed.v1.RouterMessage.goodbye:type_name -> abt2.feed.v1.Goodbye
-	15, // 5: abt2.feed.v1.ServerMessage.table:type_name -> abt2.feed.v1.Table
+	16, // 5: abt2.feed.v1.ServerMessage.table:type_name -> abt2.feed.v1.Table
 	14, // 6: abt2.feed.v1.ServerMessage.routes:type_name -> abt2.feed.v1.EdgeRoutes
 	11, // 7: abt2.feed.v1.ServerMessage.read:type_name -> abt2.feed.v1.Read
-	4,  // 8: abt2.feed.v1.ServerMessage.welcome:type_name -> abt2.feed.v1.Welcome
-	0,  // 9: abt2.feed.v1.Hello.role:type_name -> abt2.feed.v1.Role
-	13, // 10: abt2.feed.v1.Hello.applied:type_name -> abt2.feed.v1.Mark
-	13, // 11: abt2.feed.v1.Applied.mark:type_name -> abt2.feed.v1.Mark
-	21, // 12: abt2.feed.v1.Report.carried:type_name -> abt2.feed.v1.Report.CarriedEntry
-	22, // 13: abt2.feed.v1.Report.mixed:type_name -> abt2.feed.v1.Report.MixedEntry
-	14, // 14: abt2.feed.v1.ServedRoutes.routes:type_name -> abt2.feed.v1.EdgeRoutes
-	1,  // 15: abt2.feed.v1.Read.subject:type_name -> abt2.feed.v1.Read.Subject
-	15, // 16: abt2.feed.v1.EdgeRoutes.table:type_name -> abt2.feed.v1.Table
-	23, // 17: abt2.feed.v1.EdgeRoutes.tokens:type_name -> abt2.feed.v1.EdgeRoutes.TokensEntry
-	13, // 18: abt2.feed.v1.Table.mark:type_name -> abt2.feed.v1.Mark
-	16, // 19: abt2.feed.v1.Table.products:type_name -> abt2.feed.v1.Product
-	17, // 20: abt2.feed.v1.Table.environments:type_name -> abt2.feed.v1.Environment
-	18, // 21: abt2.feed.v1.Table.versions:type_name -> abt2.feed.v1.Version
-	20, // 22: abt2.feed.v1.Table.names:type_name -> abt2.feed.v1.Name
-	19, // 23: abt2.feed.v1.Version.instances:type_name -> abt2.feed.v1.Instance
-	8,  // 24: abt2.feed.v1.Report.CarriedEntry.value:type_name -> abt2.feed.v1.Carried
-	2,  // 25: abt2.feed.v1.FeedService.Join:input_type -> abt2.feed.v1.RouterMessage
-	12, // 26: abt2.feed.v1.FeedService.Fetch:input_type -> abt2.feed.v1.FetchRequest
-	3,  // 27: abt2.feed.v1.FeedService.Join:output_type -> abt2.feed.v1.ServerMessage
-	15, // 28: abt2.feed.v1.FeedService.Fetch:output_type -> abt2.feed.v1.Table
-	27, // [27:29] is the sub-list for method output_type
-	25, // [25:27] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	17, // 8: abt2.feed.v1.ServerMessage.table_change:type_name -> abt2.feed.v1.TableChange
+	15, // 9: abt2.feed.v1.ServerMessage.routes_change:type_name -> abt2.feed.v1.RoutesChange
+	4,  // 10: abt2.feed.v1.ServerMessage.welcome:type_name -> abt2.feed.v1.Welcome
+	0,  // 11: abt2.feed.v1.Hello.role:type_name -> abt2.feed.v1.Role
+	13, // 12: abt2.feed.v1.Hello.applied:type_name -> abt2.feed.v1.Mark
+	13, // 13: abt2.feed.v1.Applied.mark:type_name -> abt2.feed.v1.Mark
+	23, // 14: abt2.feed.v1.Report.carried:type_name -> abt2.feed.v1.Report.CarriedEntry
+	24, // 15: abt2.feed.v1.Report.mixed:type_name -> abt2.feed.v1.Report.MixedEntry
+	14, // 16: abt2.feed.v1.ServedRoutes.routes:type_name -> abt2.feed.v1.EdgeRoutes
+	1,  // 17: abt2.feed.v1.Read.subject:type_name -> abt2.feed.v1.Read.Subject
+	16, // 18: abt2.feed.v1.EdgeRoutes.table:type_name -> abt2.feed.v1.Table
+	25, // 19: abt2.feed.v1.EdgeRoutes.tokens:type_name -> abt2.feed.v1.EdgeRoutes.TokensEntry
+	17, // 20: abt2.feed.v1.RoutesChange.table:type_name -> abt2.feed.v1.TableChange
+	26, // 21: abt2.feed.v1.RoutesChange.tokens:type_name -> abt2.feed.v1.RoutesChange.TokensEntry
+	13, // 22: abt2.feed.v1.Table.mark:type_name -> abt2.feed.v1.Mark
+	18, // 23: abt2.feed.v1.Table.products:type_name -> abt2.feed.v1.Product
+	19, // 24: abt2.feed.v1.Table.environments:type_name -> abt2.feed.v1.Environment
+	20, // 25: abt2.feed.v1.Table.versions:type_name -> abt2.feed.v1.Version
+	22, // 26: abt2.feed.v1.Table.names:type_name -> abt2.feed.v1.Name
+	13, // 27: abt2.feed.v1.TableChange.from:type_name -> abt2.feed.v1.Mark
+	13, // 28: abt2.feed.v1.TableChange.to:type_name -> abt2.feed.v1.Mark
+	18, // 29: abt2.feed.v1.TableChange.products:type_name -> abt2.feed.v1.Product
+	19, // 30: abt2.feed.v1.TableChange.environments:type_name -> abt2.feed.v1.Environment
+	20, // 31: abt2.feed.v1.TableChange.versions:type_name -> abt2.feed.v1.Version
+	22, // 32: abt2.feed.v1.TableChange.names:type_name -> abt2.feed.v1.Name
+	21, // 33: abt2.feed.v1.Version.instances:type_name -> abt2.feed.v1.Instance
+	8,  // 34: abt2.feed.v1.Report.CarriedEntry.value:type_name -> abt2.feed.v1.Carried
+	2,  // 35: abt2.feed.v1.FeedService.Join:input_type -> abt2.feed.v1.RouterMessage
+	12, // 36: abt2.feed.v1.FeedService.Fetch:input_type -> abt2.feed.v1.FetchRequest
+	3,  // 37: abt2.feed.v1.FeedService.Join:output_type -> abt2.feed.v1.ServerMessage
+	16, // 38: abt2.feed.v1.FeedService.Fetch:output_type -> abt2.feed.v1.Table
+	37, // [37:39] is the sub-list for method output_type
+	35, // [35:37] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_feedpb_feed_proto_init() }
@@ -1696,6 +1979,8 @@ func file_feedpb_feed_proto_init() {
 		(*ServerMessage_Table)(nil),
 		(*ServerMessage_Routes)(nil),
 		(*ServerMessage_Read)(nil),
+		(*ServerMessage_TableChange)(nil),
+		(*ServerMessage_RoutesChange)(nil),
 		(*ServerMessage_Welcome)(nil),
 	}
 	type x struct{}
@@ -1704,7 +1989,7 @@ func file_feedpb_feed_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_feedpb_feed_proto_rawDesc), len(file_feedpb_feed_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   22,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

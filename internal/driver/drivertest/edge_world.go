@@ -32,7 +32,7 @@ const (
 //	                 2 preview web@2 api@2 orders@1
 //	                 3 backup  web@1 api@2 orders@1
 //	                 4         api@1
-//	product blog:    5 online  web@3            blog.example www.blog.example
+//	product journal: 5 online  web@3            blog.example www.blog.example
 type gateway struct {
 	EdgeFixture
 	client   *http.Client // HTTP/1.1, keeps connections
@@ -70,7 +70,7 @@ func (g *gateway) routes(edit func(*abt2.Table)) abt2.EdgeRoutes {
 		Mark: abt2.Mark{Epoch: g.epoch, Revision: g.revision}, HighestEnvironment: 5,
 		Products: []abt2.TableProduct{
 			{Name: abt2.DefaultProduct, Online: 1, Preview: 2, Backup: 3},
-			{Name: "blog", Hosts: []string{"blog.example", "www.blog.example"}, Online: 5},
+			{Name: "journal", Hosts: []string{"blog.example", "www.blog.example"}, Online: 5},
 		},
 	}
 	env := func(id abt2.EnvironmentID, p abt2.ProductName, wasOnline bool, versions ...string) {
@@ -84,7 +84,7 @@ func (g *gateway) routes(edit func(*abt2.Table)) abt2.EdgeRoutes {
 	env(2, abt2.DefaultProduct, false, "api@2", "orders@1", "web@2")
 	env(3, abt2.DefaultProduct, true, "api@2", "orders@1", "web@1")
 	env(4, abt2.DefaultProduct, false, "api@1")
-	env(5, "blog", true, "web@3")
+	env(5, "journal", true, "web@3")
 	for _, v := range []string{"api@1", "api@2", "orders@1", "web@1", "web@2", "web@3"} {
 		m := g.modules[mustVersion(v)]
 		tb.Versions = append(tb.Versions, abt2.TableVersion{

@@ -3,8 +3,9 @@
 // Source: feedpb/feed.proto
 
 // What routers and the server say to each other. A router joins with one
-// stream; on it the server sends the desired whole, the router confirms what it
-// has applied and reports what it carries. Spoken as gRPC over HTTP/2.
+// stream; on it the server sends the desired whole, and then the whole again or
+// what changed; the router confirms what it has applied and reports what it
+// carries. Spoken as gRPC over HTTP/2, without compression.
 package feedpbconnect
 
 import (
@@ -45,8 +46,13 @@ const (
 // FeedServiceClient is a client for the abt2.feed.v1.FeedService service.
 type FeedServiceClient interface {
 	// Join is a router's session. Its first message is a hello that matches the
-	// credential. The newest stream of a router id replaces the one before, which
-	// ends with ALREADY_EXISTS.
+	// credential, and the only one. The newest stream of a router id replaces the
+	// one before, which ends with ALREADY_EXISTS. A message that cannot be true or
+	// is malformed ends the stream with INVALID_ARGUMENT, or PERMISSION_DENIED
+	// where the credential is another's. More than 1 MiB in one message (an edge:
+	// 64 MiB), or more unasked messages than ten a second for long, ends it with
+	// RESOURCE_EXHAUSTED; so do 64 Reads without an answer. The server may send
+	// messages of up to 64 MiB.
 	Join(context.Context) *connect.BidiStreamForClient[feedpb.RouterMessage, feedpb.ServerMessage]
 	// Fetch returns the newest table at once: for a router that met an environment
 	// above the highest it knows. UNAVAILABLE before the first table is published.
@@ -98,8 +104,13 @@ func (c *feedServiceClient) Fetch(ctx context.Context, req *connect.Request[feed
 // FeedServiceHandler is an implementation of the abt2.feed.v1.FeedService service.
 type FeedServiceHandler interface {
 	// Join is a router's session. Its first message is a hello that matches the
-	// credential. The newest stream of a router id replaces the one before, which
-	// ends with ALREADY_EXISTS.
+	// credential, and the only one. The newest stream of a router id replaces the
+	// one before, which ends with ALREADY_EXISTS. A message that cannot be true or
+	// is malformed ends the stream with INVALID_ARGUMENT, or PERMISSION_DENIED
+	// where the credential is another's. More than 1 MiB in one message (an edge:
+	// 64 MiB), or more unasked messages than ten a second for long, ends it with
+	// RESOURCE_EXHAUSTED; so do 64 Reads without an answer. The server may send
+	// messages of up to 64 MiB.
 	Join(context.Context, *connect.BidiStream[feedpb.RouterMessage, feedpb.ServerMessage]) error
 	// Fetch returns the newest table at once: for a router that met an environment
 	// above the highest it knows. UNAVAILABLE before the first table is published.
