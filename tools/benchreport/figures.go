@@ -43,6 +43,7 @@ const (
 	lane  = "abt2.dev/lane"
 	edge  = "abt2.dev/internal/edge"
 	demo  = "abt2.dev/examples/demo"
+	feed  = "abt2.dev/internal/feed"
 )
 
 // figures are what the project promises. Benchmarks are named as they print.
@@ -53,6 +54,10 @@ var figures = []figure{
 	{what: "pick, allocations", measured: measure{route, "Pick/environments=10000", "allocs/op"}, bound: 0},
 	{what: "lane.Transport, time of a request, to a plain one's", measured: measure{lane, "Transport", "ratio"}, bound: 1.15},
 	{what: "edge, requests a second, to ReverseProxy's", measured: measure{edge, "EdgeBesidePlain", "ratio"}, bound: 0.9, atLeast: true},
+	{what: "feed, 1,000 routers confirmed, p99", measured: measure{feed, "Feed/routers=1000", "p99-ms"}, bound: 100},
+	{what: "feed, 4,000 routers confirmed, p99", measured: measure{feed, "Feed/routers=4000", "p99-ms"}, bound: 400},
+	{what: "feed, 10,000 routers confirmed, p99", measured: measure{feed, "Feed/routers=10000", "p99-ms"}, bound: 1500},
+	{what: "feed, server memory for each of 10,000 routers", measured: measure{feed, "Feed/routers=10000", "KB/router"}, bound: 80},
 	{what: "commit under 2,000 requests/s, failed", measured: measure{demo, "Commit", "failed"}, bound: 0},
 	{what: "commit under 2,000 requests/s, mixed", measured: measure{demo, "Commit", "mixed"}, bound: 0},
 	{what: "commit under 2,000 requests/s, rate kept", measured: measure{demo, "Commit", "requests/s"}, bound: 1900, atLeast: true},
