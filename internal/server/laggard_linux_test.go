@@ -22,7 +22,7 @@ func TestAHungProcessIsWaitedForAcrossARestart(t *testing.T) {
 	in.verb(abt2.VerbShip)
 
 	hung := in.instance("order")
-	pid := processOf(t, hung.ID)
+	pid := in.processOf(hung.ID)
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,8 @@ func (in *installation) instance(module abt2.ModuleName) abt2.InstanceStatus {
 }
 
 // processOf finds an instance's program by what it was told.
-func processOf(t *testing.T, id abt2.InstanceID) int {
+func (in *installation) processOf(id abt2.InstanceID) int {
+	t := in.t
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
@@ -73,7 +74,8 @@ func processOf(t *testing.T, id abt2.InstanceID) int {
 	}
 	for _, f := range files {
 		b, err := os.ReadFile(f)
-		if err == nil && strings.Contains(string(b), "ABT2_INSTANCE="+string(id)+"\x00") {
+		// Other installations of the machine have instances of the same ids.
+		if err == nil && strings.Contains(string(b), "ABT2_INSTANCE="+string(id)+"\x00") && strings.Contains(string(b), in.dir+"/") {
 			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
 			if err != nil {
 				t.Fatal(err)
