@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 
-	"abt2.dev/lane/carry"
 	"abt2.dev/lane/route"
 	"abt2.dev/lane/stamp"
 )
@@ -17,21 +16,18 @@ import (
 // maxAttempts bounds how many instances one call is sent to.
 const maxAttempts = 4
 
-// call is one request to a module on its way.
+// call is one HTTP request to a module on its way.
 type call struct {
-	lane    *Lane
-	req     *http.Request // as the caller made it; never changed
-	ctx     context.Context
-	module  string
-	env     uint64
-	pick    route.Pick
-	carried *carry.Request // nil: it belongs to a request that Handler counts
+	Call
+	req  *http.Request // as the caller made it; never changed
+	ctx  context.Context
+	pick route.Pick
 }
 
 // call sends a request to a module of its environment.
 func (t *transport) call(req *http.Request, module string) (*http.Response, error) {
-	c := call{lane: t.lane, req: req, ctx: req.Context(), module: module}
-	if err := c.begin(); err != nil {
+	c := call{req: req}
+	if err := c.begin(t.lane, module); err != nil {
 		return nil, closing(req, err)
 	}
 	up := newUpload(req)
@@ -64,66 +60,28 @@ func (t *transport) call(req *http.Request, module string) (*http.Response, erro
 			c.end()
 			return nil, err
 		}
-		c.lane.counts.retried.Add(1)
+		c.Again()
 	}
 }
 
 // begin finds the call's environment and an instance, and counts the call.
-func (c *call) begin() error {
-	l := c.lane
-	scope, _ := c.ctx.Value(scopeKey{}).(*scope)
-	made := false // whether this process has chosen the environment
-	if scope != nil {
-		c.env = scope.env
-	} else if c.env = stamp.FromContext(c.ctx); c.env == 0 {
-		own, err := l.router.Snapshot().Naming(l.self.Version, l.product)
-		if err != nil {
-			return err
-		}
-		if l.counts.serving.Load() > 0 {
-			l.counts.restamped.Add(1)
-		}
-		l.countStamped()
-		c.env, made = own.ID, true
-		c.ctx = WithEnvironment(c.ctx, own.ID) // for what instruments the base transport
-	}
-	if err := c.pickFirst(!made); err != nil {
+func (c *call) begin(l *Lane, module string) (err error) {
+	if c.Call, c.ctx, err = l.Call(c.req.Context(), module); err != nil {
 		return err
 	}
-	if scope == nil || !scope.serving.Load() {
-		c.carried = &carry.Request{}
-		l.carried.Begin(c.carried, c.env)
+	v, err := c.Resolve()
+	if err != nil {
+		c.Call.End()
+		return err
 	}
+	c.pick, _ = v.Pick(nil) // it has an instance
 	return nil
 }
 
 // end is called once, when the call is over.
 func (c *call) end() {
 	c.pick.Done()
-	if c.carried != nil {
-		c.lane.carried.End(c.carried)
-	}
-}
-
-// pickFirst chooses an instance, fetching a newer table for an environment
-// above all that are known. stamped tells that the environment came with a
-// request: only then may the online version stand in.
-func (c *call) pickFirst(stamped bool) (err error) {
-	l := c.lane
-	c.pick, err = l.router.Pick(c.env, c.module)
-	if route.ReasonOf(err) == route.Unknown {
-		if ferr := l.fetch(c.ctx, c.env); ferr != nil {
-			return fmt.Errorf("%w: %w", err, ferr)
-		}
-		c.pick, err = l.router.Pick(c.env, c.module)
-	}
-	if stamped && route.ReasonOf(err) == route.NoInstance {
-		if pick, ferr := l.router.Snapshot().PickFallback(c.env, c.module); ferr == nil {
-			l.counts.fallbacks.Add(1)
-			c.pick, err = pick, nil
-		}
-	}
-	return err
+	c.Call.End()
 }
 
 // pickOther moves the call to an instance that has not been tried. A request
@@ -146,12 +104,9 @@ func (c *call) pickOther(failed failure, tried []*route.Instance) bool {
 func (c *call) attempt(body io.ReadCloser) *http.Request {
 	out := redirect(c.ctx, c.req, c.module, c.pick.Address)
 	out.Body = body
-	e, err := c.lane.router.Snapshot().Environment(c.env)
-	if err != nil { // retired this moment; the instance is still there
-		e = &route.Environment{Header: []string{stamp.FormatEnv(c.env)}, Baggage: []string{stamp.Member(c.env)}}
-	}
-	out.Header[stamp.EnvHeader] = e.Header
-	out.Header[stamp.BaggageHeader] = []string{stamp.OutgoingBaggage(c.ctx, c.req.Header, e.Baggage[0])}
+	env, baggage := c.Stamp(c.ctx, c.req.Header[stamp.BaggageHeader])
+	out.Header[stamp.EnvHeader] = env
+	out.Header[stamp.BaggageHeader] = []string{baggage}
 	out.Header[stamp.ToHeader] = c.pick.To
 	return out
 }

@@ -2,7 +2,6 @@ package lane
 
 import (
 	"context"
-	"net/http"
 	"sync/atomic"
 
 	"abt2.dev/lane/carry"
@@ -36,14 +35,15 @@ type scopeKey struct{}
 // scope is what a context knows of its environment.
 type scope struct {
 	env     uint64
-	request carry.Request // of a request that Handler serves, or of detached work
-	// serving is true while Handler runs, or detached work does: then the request is already counted as
+	request carry.Request // of a request that is served, or of detached work
+	// serving is true while a handler runs, or detached work does: then the request is already counted as
 	// carried, and the calls it makes need not be.
 	serving atomic.Bool
 }
 
-// in returns the request's context with the scope in it.
-func (s *scope) in(r *http.Request) context.Context {
-	ctx := stamp.ContextWithBaggage(r.Context(), r.Header, s.env)
+// in returns a request's context with the scope in it. baggage is what the
+// request's header of that name holds.
+func (s *scope) in(ctx context.Context, baggage []string) context.Context {
+	ctx = stamp.ContextWithBaggage(ctx, baggage, s.env)
 	return context.WithValue(ctx, scopeKey{}, s)
 }

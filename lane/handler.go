@@ -1,7 +1,7 @@
 package lane
 
 import (
-	"context"
+	"errors"
 	"net/http"
 
 	"abt2.dev/lane/route"
@@ -23,52 +23,31 @@ import (
 // check is served without an environment.
 func (l *Lane) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		to, err := stamp.Address(r.Header)
+		received, err := l.Receive(r.Context(), stamp.ValuesOf(r.Header))
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+			refuse(w, err)
 			return
 		}
-		if l.static == nil && !to.Names(l.self.Version, l.self.Instance) {
-			l.counts.misdirected.Add(1)
-			w.Header().Set(stamp.RefusedHeader, stamp.RefusedTo)
-			http.Error(w, "this is "+l.self.String()+", not "+to.String(), http.StatusMisdirectedRequest)
-			return
+		defer received.End()
+		if received.Context != r.Context() {
+			r = r.WithContext(received.Context)
 		}
-		env, err := stamp.Env(r.Header)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		switch {
-		case env != 0:
-			l.counts.serving.Add(1)
-			defer l.counts.serving.Add(-1)
-			l.verify(env)
-		case l.static != nil, r.Header.Get(stamp.ProbeHeader) != "":
-			next.ServeHTTP(w, r)
-			return
-		default:
-			own, err := l.router.Snapshot().Naming(l.self.Version, l.product)
-			if err != nil {
-				http.Error(w, err.Error(), http.StatusServiceUnavailable)
-				return
-			}
-			env = own.ID
-			l.countStamped()
-		}
-
-		s := &scope{env: env}
-		s.serving.Store(true)
-		ctx, cancel := context.WithCancelCause(s.in(r))
-		defer cancel(nil)
-		s.request.Close = func() { cancel(ErrRetired) }
-		l.carried.Begin(&s.request, env)
-		defer func() {
-			s.serving.Store(false)
-			l.carried.End(&s.request)
-		}()
-		next.ServeHTTP(w, r.WithContext(ctx))
+		next.ServeHTTP(w, r)
 	})
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	status := http.StatusServiceUnavailable
+	if refused := (*RefusedError)(nil); errors.As(err, &refused) {
+		switch refused.Reason {
+		case Malformed:
+			status = http.StatusBadRequest
+		case Misdirected:
+			status = http.StatusMisdirectedRequest
+			w.Header().Set(stamp.RefusedHeader, stamp.RefusedTo)
+		}
+	}
+	http.Error(w, err.Error(), status)
 }
 
 // verify compares the stamp with what this process is. A difference does not

@@ -29,10 +29,11 @@ type Lane struct {
 	client *feedclient.Client
 	base   *http.Transport // for module calls, where Transport is given none
 
-	carried carry.Tracker
-	counts  counts
-	fetches fetches
-	online  online
+	carried   carry.Tracker
+	counts    counts
+	fetches   fetches
+	online    online
+	followers followers
 
 	ctx    context.Context // of the lane's goroutines, ended by Close
 	cancel context.CancelFunc
@@ -74,9 +75,10 @@ func Join(ctx context.Context, options ...Option) (*Lane, error) {
 			RouterId: cfg.instance, Role: feedpb.Role_ROLE_PROCESS,
 			Instance: cfg.instance, Module: cfg.module, Version: cfg.version,
 		},
-		Table: func(_ context.Context, t *feedpb.Table) error {
+		Table: func(ctx context.Context, t *feedpb.Table) error {
 			err := l.apply(t)
 			if err == nil {
+				l.followers.connected(ctx)
 				signal(arrived)
 			}
 			return err
@@ -166,5 +168,6 @@ func (l *Lane) apply(t *feedpb.Table) error {
 		return err
 	}
 	l.online.set(l.namedOnline)
+	l.followers.changed()
 	return nil
 }

@@ -34,7 +34,7 @@ func (s *static) roundTrip(base http.RoundTripper, req *http.Request, module str
 	out := redirect(req.Context(), req, module, address)
 	if env, ok := Environment(req.Context()); ok {
 		out.Header[stamp.EnvHeader] = []string{stamp.FormatEnv(env)}
-		out.Header[stamp.BaggageHeader] = []string{stamp.OutgoingBaggage(req.Context(), req.Header, stamp.Member(env))}
+		out.Header[stamp.BaggageHeader] = []string{stamp.OutgoingBaggage(req.Context(), req.Header[stamp.BaggageHeader], stamp.Member(env))}
 	}
 	res, err := base.RoundTrip(out)
 	if res != nil {

@@ -21,10 +21,11 @@ func build(t *feedpb.Table, have map[string]*Instance) (*Snapshot, map[string]*I
 			products:     make(map[string]*Product, len(t.GetProducts())),
 			hosts:        map[string]*Product{},
 			environments: newEnvironments(t.GetEnvironments()),
+			instances:    map[string][]*Instance{},
 		},
-		have:      have,
-		instances: map[string]*Instance{},
-		versions:  make(map[string]*Version, len(t.GetVersions())),
+		have:     have,
+		byID:     map[string]*Instance{},
+		versions: make(map[string]*Version, len(t.GetVersions())),
 	}
 	for _, p := range t.GetProducts() {
 		b.products[p.GetName()] = &Product{Name: p.GetName(), Hosts: slices.Clone(p.GetHosts())}
@@ -45,13 +46,13 @@ func build(t *feedpb.Table, have map[string]*Instance) (*Snapshot, map[string]*I
 	for _, n := range t.GetNames() {
 		b.names = append(b.names, Name{Module: n.GetModule(), Product: b.products[n.GetProduct()], Address: n.GetAddress()})
 	}
-	return b.Snapshot, b.instances, nil
+	return b.Snapshot, b.byID, nil
 }
 
 type builder struct {
 	*Snapshot
-	have, instances map[string]*Instance
-	versions        map[string]*Version
+	have, byID map[string]*Instance
+	versions   map[string]*Version
 }
 
 func (b *builder) version(v *feedpb.Version) {
@@ -62,9 +63,10 @@ func (b *builder) version(v *feedpb.Version) {
 		if in == nil || in.Address != i.GetAddress() || in.Version != out.ID {
 			in = newInstance(out.ID, i.GetId(), i.GetAddress())
 		}
-		b.instances[in.ID] = in
+		b.byID[in.ID] = in
 		out.Instances = append(out.Instances, in)
 	}
+	b.instances[module] = append(b.instances[module], out.Instances...)
 	b.versions[out.ID] = out
 }
 

@@ -10,31 +10,22 @@ import (
 // lock and allocates nothing. The error is an Error of reason Unknown, Retired,
 // NoModule or NoInstance.
 func (s *Snapshot) Pick(env uint64, module string) (Pick, error) {
-	v, err := s.resolve(env, module)
+	v, err := s.Resolve(env, module)
 	if err != nil {
 		return Pick{}, err
 	}
-	in := v.pick()
-	if in == nil {
-		return Pick{}, &Error{Reason: NoInstance, Environment: env, Module: module}
-	}
-	in.inFlight.Add(1)
-	return Pick{in}, nil
+	pick, _ := v.Pick(nil) // it has an instance
+	return pick, nil
 }
 
 // PickOther is Pick among the instances that have not been tried, and chooses
 // the least busy of them.
 func (s *Snapshot) PickOther(env uint64, module string, tried ...*Instance) (Pick, error) {
-	v, err := s.resolve(env, module)
+	v, err := s.Resolve(env, module)
 	if err != nil {
 		return Pick{}, err
 	}
-	var best *Instance
-	for _, in := range v.Instances {
-		if !slices.Contains(tried, in) && (best == nil || in.InFlight() < best.InFlight()) {
-			best = in
-		}
-	}
+	best := v.leastBusy(func(in *Instance) bool { return !slices.Contains(tried, in) })
 	if best == nil {
 		return Pick{}, &Error{Reason: NoInstance, Environment: env, Module: module}
 	}
@@ -48,18 +39,17 @@ func (s *Snapshot) PickOther(env uint64, module string, tried ...*Instance) (Pic
 // the answer. Where the module has no `fallback: online`, or the environment
 // has been online, the error is an Error of reason NoInstance.
 func (s *Snapshot) PickFallback(env uint64, module string) (Pick, error) {
-	e, err := s.Environment(env)
+	v, err := s.ResolveFallback(env, module)
 	if err != nil {
 		return Pick{}, err
 	}
-	online := e.Product.Online
-	if !e.FallsBack(module) || online == nil {
-		return Pick{}, &Error{Reason: NoInstance, Environment: env, Module: module}
-	}
-	return s.Pick(online.ID, module)
+	pick, _ := v.Pick(nil) // it has an instance
+	return pick, nil
 }
 
-func (s *Snapshot) resolve(env uint64, module string) (*Version, error) {
+// Resolve returns the environment's version of a module, which has at least one
+// instance. The error is that of Pick.
+func (s *Snapshot) Resolve(env uint64, module string) (*Version, error) {
 	e := s.environments.get(env)
 	if e == nil {
 		_, err := s.Environment(env)
@@ -69,7 +59,49 @@ func (s *Snapshot) resolve(env uint64, module string) (*Version, error) {
 	if v == nil {
 		return nil, &Error{Reason: NoModule, Environment: env, Module: module}
 	}
+	if len(v.Instances) == 0 {
+		return nil, &Error{Reason: NoInstance, Environment: env, Module: module}
+	}
 	return v, nil
+}
+
+// ResolveFallback is to Resolve what PickFallback is to Pick.
+func (s *Snapshot) ResolveFallback(env uint64, module string) (*Version, error) {
+	e, err := s.Environment(env)
+	if err != nil {
+		return nil, err
+	}
+	online := e.Product.Online
+	if !e.FallsBack(module) || online == nil {
+		return nil, &Error{Reason: NoInstance, Environment: env, Module: module}
+	}
+	return s.Resolve(online.ID, module)
+}
+
+// Pick chooses the less busy of two random instances, or, where usable refuses
+// that one, the least busy of those that it accepts; false: it accepts none. A
+// nil usable accepts all. The request counts as in flight at the instance. Pick
+// takes no lock and allocates nothing.
+func (v *Version) Pick(usable func(*Instance) bool) (Pick, bool) {
+	in := v.pick()
+	if in != nil && usable != nil && !usable(in) {
+		in = v.leastBusy(usable)
+	}
+	if in == nil {
+		return Pick{}, false
+	}
+	in.inFlight.Add(1)
+	return Pick{in}, true
+}
+
+func (v *Version) leastBusy(usable func(*Instance) bool) *Instance {
+	var best *Instance
+	for _, in := range v.Instances {
+		if usable(in) && (best == nil || in.InFlight() < best.InFlight()) {
+			best = in
+		}
+	}
+	return best
 }
 
 // pick is the power of two choices: nearly as even as looking at all instances,

@@ -31,6 +31,7 @@ type Snapshot struct {
 	products     map[string]*Product
 	hosts        map[string]*Product
 	environments environments
+	instances    map[string][]*Instance // by module, of all its versions
 	names        []Name
 }
 
@@ -85,6 +86,10 @@ func (s *Snapshot) Product(name string) *Product { return s.products[name] }
 
 // Names returns the unversioned names, sorted by module.
 func (s *Snapshot) Names() []Name { return s.names }
+
+// Instances returns the instances of all versions of a module that the table
+// holds, whichever environments name them.
+func (s *Snapshot) Instances(module string) []*Instance { return s.instances[module] }
 
 // Host returns the product that serves a host, as in a request's Host header:
 // the port is ignored, so are case and a final dot. Hosts that no product names

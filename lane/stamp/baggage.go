@@ -3,11 +3,9 @@ package stamp
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"go.opentelemetry.io/otel/baggage"
-	"go.opentelemetry.io/otel/propagation"
 )
 
 // baggageEnv finds the environment in the values of header baggage. It looks at
@@ -124,29 +122,28 @@ func FromContext(ctx context.Context) uint64 {
 
 // ContextWithBaggage puts the environment into the context's OpenTelemetry
 // baggage, so that instrumented hops carry it on. Foreign members come from the
-// context, or, where nothing has extracted them yet, from the request's header.
-func ContextWithBaggage(ctx context.Context, h http.Header, env uint64) context.Context {
+// context, or, where nothing has extracted them yet, from received: the values
+// of the request's header baggage.
+func ContextWithBaggage(ctx context.Context, received []string, env uint64) context.Context {
 	bag := baggage.FromContext(ctx)
-	if bag.Len() == 0 && len(h[BaggageHeader]) > 0 {
-		ctx = propagation.Baggage{}.Extract(ctx, propagation.HeaderCarrier(h))
-		bag = baggage.FromContext(ctx)
+	if bag.Len() == 0 && len(received) > 0 {
+		bag, _ = baggage.Parse(strings.Join(received, ",")) // what cannot be read of it is left out
 	}
 	m, err := baggage.NewMemberRaw(BaggageMember, FormatEnv(env))
 	if err != nil {
 		return ctx // a constant key and digits: cannot happen
 	}
 	with, err := bag.SetMember(m)
-	if err != nil {
-		return ctx // the list is full; header Abt2-Env carries the environment all the same
+	if err != nil { // the list is full; header Abt2-Env carries the environment all the same
+		return baggage.ContextWithBaggage(ctx, bag)
 	}
 	return baggage.ContextWithBaggage(ctx, with)
 }
 
 // OutgoingBaggage returns the value of header baggage for a call: own, which is
-// the Member of its environment, and the foreign members of the call's own
-// header or else of the context.
-func OutgoingBaggage(ctx context.Context, h http.Header, own string) string {
-	values := h[BaggageHeader]
+// the Member of its environment, and the foreign members of values, which are
+// those of the call's own header baggage, or else of the context.
+func OutgoingBaggage(ctx context.Context, values []string, own string) string {
 	if len(values) == 0 {
 		bag := baggage.FromContext(ctx)
 		if n := bag.Len(); n > 1 || n == 1 && bag.Member(BaggageMember).Key() == "" {

@@ -30,21 +30,39 @@ const (
 // It was refused before the handler ran: it may be sent to another instance.
 const RefusedTo = "to"
 
-// Env returns the environment a request is stamped with: of its own header,
-// else of its baggage. Zero: it has no stamp. A stamp that is malformed or
-// given twice is an error, which means 400 or INVALID_ARGUMENT.
-func Env(h http.Header) (uint64, error) {
-	if own := h[EnvHeader]; len(own) > 0 {
-		if len(own) > 1 {
-			return 0, fmt.Errorf("header %s is given %d times", EnvHeader, len(own))
-		}
-		env, err := ParseEnv(own[0])
+// Values are what a request carries of abt2's headers, whatever its protocol
+// holds them in: all values that each header has been given.
+type Values struct {
+	Env     []string
+	To      []string
+	Baggage []string
+	Probe   bool // a platform's health check
+}
+
+// ValuesOf takes the values out of the headers of an HTTP request.
+func ValuesOf(h http.Header) Values {
+	return Values{Env: h[EnvHeader], To: h[ToHeader], Baggage: h[BaggageHeader], Probe: h.Get(ProbeHeader) != ""}
+}
+
+// Env is Values.Environment of an HTTP request.
+func Env(h http.Header) (uint64, error) { return ValuesOf(h).Environment() }
+
+// Environment returns the environment a request is stamped with: of its own
+// header, else of its baggage. Zero: it has no stamp. A stamp that is malformed
+// or given twice is an error, which means 400 or INVALID_ARGUMENT.
+func (v Values) Environment() (uint64, error) {
+	switch len(v.Env) {
+	case 0:
+		return baggageEnv(v.Baggage)
+	case 1:
+		env, err := ParseEnv(v.Env[0])
 		if err != nil {
 			return 0, fmt.Errorf("header %s: %w", EnvHeader, err)
 		}
 		return env, nil
+	default:
+		return 0, fmt.Errorf("header %s is given %d times", EnvHeader, len(v.Env))
 	}
-	return baggageEnv(h[BaggageHeader])
 }
 
 // ParseEnv reads a stamp: an environment id in decimal, from 1, without sign or

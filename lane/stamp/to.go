@@ -2,7 +2,6 @@ package stamp
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 )
 
@@ -26,19 +25,18 @@ func (t To) Names(version, instance string) bool {
 
 // Address returns whom a request is addressed to. A header that is malformed or
 // given twice is an error, which means 400 or INVALID_ARGUMENT.
-func Address(h http.Header) (To, error) {
-	values := h[ToHeader]
-	switch len(values) {
+func (v Values) Address() (To, error) {
+	switch len(v.To) {
 	case 0:
 		return To{}, nil
 	case 1:
-		to, err := ParseTo(values[0])
+		to, err := ParseTo(v.To[0])
 		if err != nil {
 			return To{}, fmt.Errorf("header %s: %w", ToHeader, err)
 		}
 		return to, nil
 	default:
-		return To{}, fmt.Errorf("header %s is given %d times", ToHeader, len(values))
+		return To{}, fmt.Errorf("header %s is given %d times", ToHeader, len(v.To))
 	}
 }
 
