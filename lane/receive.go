@@ -59,7 +59,7 @@ type Received struct {
 	lane    *Lane
 	scope   *scope // nil: it is served without an environment
 	cancel  context.CancelCauseFunc
-	stamped bool   // it came with its environment
+	stamped bool // it came with its environment
 }
 
 // End is called once, when the request has been served.

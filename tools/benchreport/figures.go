@@ -39,11 +39,12 @@ func (f figure) met(value float64) bool {
 }
 
 const (
-	route = "abt2.dev/lane/route"
-	lane  = "abt2.dev/lane"
-	edge  = "abt2.dev/internal/edge"
-	demo  = "abt2.dev/examples/demo"
-	feed  = "abt2.dev/internal/feed"
+	route    = "abt2.dev/lane/route"
+	lane     = "abt2.dev/lane"
+	lanegrpc = "abt2.dev/lane/lanegrpc"
+	edge     = "abt2.dev/internal/edge"
+	demo     = "abt2.dev/examples/demo"
+	feed     = "abt2.dev/internal/feed"
 )
 
 // figures are what the project promises. Benchmarks are named as they print.
@@ -53,6 +54,8 @@ var figures = []figure{
 	{what: "pick, 10,000 environments", measured: measure{route, "Pick/environments=10000", "ns/op"}, bound: 60},
 	{what: "pick, allocations", measured: measure{route, "Pick/environments=10000", "allocs/op"}, bound: 0},
 	{what: "lane.Transport, time of a request, to a plain one's", measured: measure{lane, "Transport", "ratio"}, bound: 1.15},
+	{what: "gRPC, time of a call, to round_robin's", measured: measure{lanegrpc, "UnaryBesideRoundRobin", "ratio"}, bound: 1.25},
+	{what: "gRPC, processor's time of a call beyond round_robin's", measured: measure{lanegrpc, "UnaryBesideRoundRobin", "more-cpu-ns/call"}, bound: 6000},
 	{what: "edge, requests a second, to ReverseProxy's", measured: measure{edge, "EdgeBesidePlain", "ratio"}, bound: 0.9, atLeast: true},
 	{what: "feed, 1,000 routers confirmed, p99", measured: measure{feed, "Feed/routers=1000", "p99-ms"}, bound: 100},
 	{what: "feed, 4,000 routers confirmed, p99", measured: measure{feed, "Feed/routers=4000", "p99-ms"}, bound: 400},
