@@ -63,6 +63,7 @@ bench: ## measure, and write docs/benchmarks.md
 generate: ## protocol code and the command reference
 	GOBIN=$(CURDIR)/bin go -C tools install tool
 	PATH=$(CURDIR)/bin:$$PATH bin/buf generate
+	cd examples/shop && PATH=$(CURDIR)/bin:$$PATH $(CURDIR)/bin/buf generate
 	go generate ./...
 
 clean: ## remove what was built

@@ -69,7 +69,7 @@ var importRules = []importRule{
 		"a suite checks a contract, so it knows no driver"},
 	{"abt2.dev/internal/driver/all", []string{rootPkg, "abt2.dev/internal/driver/…"}, nil,
 		"it is the explicit list of drivers"},
-	{"abt2.dev/examples/shop", []string{"abt2.dev/lane/…", "abt2.dev/examples/shop/hop"}, []string{anyPkg},
+	{"abt2.dev/examples/shop", []string{"abt2.dev/lane/…", "abt2.dev/examples/shop/hop", "abt2.dev/examples/shop/stock/stockpb"}, []string{anyPkg},
 		"the shop shows what any module can do, so it has the SDK and nothing else"},
 	{"abt2.dev/examples/shop/report", nil, nil,
 		"it stands for the programs that know nothing of abt2"},

@@ -9,14 +9,14 @@ import (
 	"abt2.dev/examples/shop/hop"
 )
 
-func main() { os.Exit(hop.Main("api", routes)) }
+func main() { os.Exit(hop.Main(hop.Module{Name: "api", Routes: routes})) }
 
-func routes(n *hop.Node) http.Handler {
+func routes(n *hop.Node) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/where", func(w http.ResponseWriter, r *http.Request) {
 		hop.Answer(w, struct {
 			Hops []hop.Hop `json:"hops"`
-		}{[]hop.Hop{n.Here(r)}})
+		}{[]hop.Hop{n.Here(r.Context())}})
 	})
 	mux.HandleFunc("GET /api/products", func(w http.ResponseWriter, r *http.Request) {
 		var order struct {
@@ -28,8 +28,8 @@ func routes(n *hop.Node) http.Handler {
 			hop.Fail(w, err)
 			return
 		}
-		order.Hops = append([]hop.Hop{n.Here(r)}, order.Hops...)
+		order.Hops = append([]hop.Hop{n.Here(r.Context())}, order.Hops...)
 		hop.Answer(w, order)
 	})
-	return mux
+	return mux, nil
 }

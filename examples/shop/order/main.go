@@ -1,19 +1,21 @@
 // Command order knows the shop's products and what they cost. It asks stock
-// what is left.
+// by gRPC what is left.
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"strconv"
 
 	"abt2.dev/examples/shop/hop"
+	"abt2.dev/examples/shop/stock/stockpb"
 )
 
 // Set by -ldflags "-X main.discount=20", so that two builds can be told apart.
 var discount = "0" // percent off every price
 
-func main() { os.Exit(hop.Main("order", routes)) }
+func main() { os.Exit(hop.Main(hop.Module{Name: "order", Routes: routes})) }
 
 // Products is the answer of GET /products.
 type Products struct {
@@ -30,16 +32,24 @@ type Product struct {
 	Left  int    `json:"left"`
 }
 
-func routes(n *hop.Node) http.Handler {
+func routes(n *hop.Node) (http.Handler, error) {
+	conn, err := n.Dial("stock")
+	if err != nil {
+		return nil, err
+	}
+	stock := stockpb.NewStockServiceClient(conn)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /products", func(w http.ResponseWriter, r *http.Request) {
-		var stock struct {
-			Left map[string]int `json:"left"`
-			Hops []hop.Hop      `json:"hops"`
-		}
-		if err := n.Get(r.Context(), "http://stock/stock", &stock); err != nil {
-			hop.Fail(w, err)
+		list, err := stock.List(r.Context(), &stockpb.ListRequest{})
+		if err != nil {
+			hop.Fail(w, fmt.Errorf("stock: %w", err))
 			return
+		}
+		hops := []hop.Hop{n.Here(r.Context())}
+		for _, h := range list.GetHops() {
+			hops = append(hops, hop.Hop{
+				Module: h.GetModule(), Version: h.GetVersion(), Environment: h.GetEnvironment(), Instance: h.GetInstance(),
+			})
 		}
 		off, _ := strconv.Atoi(discount)
 		products := []Product{
@@ -51,9 +61,9 @@ func routes(n *hop.Node) http.Handler {
 		for i := range products {
 			p := &products[i]
 			p.Cents = p.Cents * (100 - off) / 100
-			p.Left = stock.Left[p.ID]
+			p.Left = int(list.GetLeft()[p.ID])
 		}
-		hop.Answer(w, Products{Discount: off, Products: products, Hops: append([]hop.Hop{n.Here(r)}, stock.Hops...)})
+		hop.Answer(w, Products{Discount: off, Products: products, Hops: hops})
 	})
-	return mux
+	return mux, nil
 }

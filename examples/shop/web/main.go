@@ -28,7 +28,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"price": func(cents int) string { return fmt.Sprintf("%d.%02d", cents/100, cents%100) },
 }).Parse(pageHTML))
 
-func main() { os.Exit(hop.Main("web", routes)) }
+func main() { os.Exit(hop.Main(hop.Module{Name: "web", Routes: routes})) }
 
 // Page is the answer of GET /, as HTML or as JSON.
 type Page struct {
@@ -44,7 +44,7 @@ type Page struct {
 	Hops []hop.Hop `json:"hops"`
 }
 
-func routes(n *hop.Node) http.Handler {
+func routes(n *hop.Node) (http.Handler, error) {
 	mux := http.NewServeMux()
 	show := func(w http.ResponseWriter, r *http.Request) {
 		p := Page{Season: season, Colour: template.CSS(colour)}
@@ -52,7 +52,7 @@ func routes(n *hop.Node) http.Handler {
 			hop.Fail(w, err)
 			return
 		}
-		p.Hops = append([]hop.Hop{n.Here(r)}, p.Hops...)
+		p.Hops = append([]hop.Hop{n.Here(r.Context())}, p.Hops...)
 		if r.URL.Path == "/json" || strings.Contains(r.Header.Get("Accept"), "application/json") {
 			hop.Answer(w, p)
 			return
@@ -67,5 +67,5 @@ func routes(n *hop.Node) http.Handler {
 	}
 	mux.HandleFunc("GET /{$}", show)
 	mux.HandleFunc("GET /json", show)
-	return mux
+	return mux, nil
 }
