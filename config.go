@@ -71,6 +71,9 @@ type Config struct {
 	Preview      PreviewMode `json:"preview,omitempty"` // jobs only
 	// Compat is the product whose online version stands at the unversioned name.
 	Compat ProductName `json:"compat,omitempty"`
+	// External is where the version answers, if abt2 does not run it. Such a
+	// version has no command, args, env and env_file.
+	External External `json:"external,omitempty"`
 }
 
 // ConfigPatch is a configuration in which any field may be left out, as in
@@ -88,7 +91,8 @@ type ConfigPatch struct {
 	Fallback     *Fallback         `yaml:"fallback" json:"fallback,omitempty"`
 	Preview      *PreviewMode      `yaml:"preview" json:"preview,omitempty"`
 	Compat       *ProductName      `yaml:"compat" json:"compat,omitempty"`
-	// Instances is the first scale of a module never released before.
+	External     External          `yaml:"external" json:"external,omitempty"`
+	// Instances is the first scale of a module that abt2 has never run before.
 	Instances *int `yaml:"instances" json:"instances,omitempty"`
 }
 
@@ -98,6 +102,7 @@ func PatchOf(c Config) ConfigPatch {
 		Kind: &c.Kind, Prefix: &c.Prefix, Command: c.Command, Args: c.Args, Env: c.Env,
 		EnvFile: &c.EnvFile, Health: &c.Health, ReadyTimeout: &c.ReadyTimeout, StopGrace: &c.StopGrace,
 		Fallback: &c.Fallback, Preview: &c.Preview, Compat: &c.Compat,
+		External: c.External,
 	}
 }
 
@@ -123,6 +128,9 @@ func DeriveConfig(name ModuleName, patches ...ConfigPatch) (Config, error) {
 		set(&c.Fallback, p.Fallback)
 		set(&c.Preview, p.Preview)
 		set(&c.Compat, p.Compat)
+		if p.External != nil {
+			c.External = p.External.canonical()
+		}
 	}
 	if c.Kind == KindJob && c.Preview == "" {
 		c.Preview = PreviewHold
@@ -132,6 +140,11 @@ func DeriveConfig(name ModuleName, patches ...ConfigPatch) (Config, error) {
 	}
 	if len(c.Env) == 0 {
 		c.Env = nil
+	}
+	if len(c.External) == 0 {
+		c.External = nil
+	} else if slices.ContainsFunc(patches, func(p ConfigPatch) bool { return p.Instances != nil }) {
+		return c, Errorf(CodeInvalid, "%s: instances: abt2 does not start an external version, it has as many as external names; remove instances", name)
 	}
 	return c, c.check(name)
 }
@@ -189,6 +202,24 @@ func (c Config) check(name ModuleName) error {
 	if c.Compat != "" {
 		if err := c.Compat.Validate(); err != nil {
 			return err
+		}
+	}
+	if word, rule := c.External.check(); rule != "" {
+		return bad("external", word, rule)
+	}
+	if len(c.External) > 0 {
+		const notRun = "abt2 does not start an external version; remove it, or remove external and put a build"
+		switch {
+		case c.Kind == KindJob:
+			return bad("external", c.External[0], "a job is not called, so there is nothing to route to; leave it out of abt2")
+		case len(c.Command) > 0:
+			return bad("command", show(c.Command), notRun)
+		case len(c.Args) > 0:
+			return bad("args", show(c.Args), notRun)
+		case len(c.Env) > 0:
+			return bad("env", show(c.Env), notRun)
+		case c.EnvFile != "":
+			return bad("env_file", c.EnvFile, notRun)
 		}
 	}
 	if len(c.Command) > 0 && c.Command[0] == "" {
@@ -265,6 +296,7 @@ func DiffConfig(a, b Config) []FieldChange {
 	add("stop_grace", a.StopGrace, b.StopGrace)
 	add("preview", a.Preview, b.Preview)
 	add("compat", a.Compat, b.Compat)
+	add("external", []string(a.External), []string(b.External))
 	return out
 }
 

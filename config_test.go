@@ -46,6 +46,21 @@ func TestDeriveConfig(t *testing.T) {
 		{"an empty list or map is said, not left out", []abt2.ConfigPatch{
 			{Args: []string{}, Env: map[string]string{}}, service, {Args: []string{"-q"}, Env: map[string]string{"B": "2"}},
 		}, defaults},
+		{"addresses are written in one way and sorted", []abt2.ConfigPatch{
+			{External: abt2.External{"Order.Internal:80", "10.0.0.1:80", "[::FFFF:10.0.0.2]:80"}}, service,
+		}, with(func(c *abt2.Config) { c.External = abt2.External{"10.0.0.1:80", "10.0.0.2:80", "order.internal:80"} })},
+		{"a DNS name in place of addresses", []abt2.ConfigPatch{{External: abt2.External{"dns:order.internal"}}, service},
+			with(func(c *abt2.Config) { c.External = abt2.External{"dns:order.internal"} })},
+		{"an empty list takes addresses away", []abt2.ConfigPatch{{External: abt2.External{}}, service, {External: abt2.External{"10.0.0.1:80"}}}, defaults},
+		{"who becomes external inherits no command", []abt2.ConfigPatch{abt2.InheritedPatch(
+			with(func(c *abt2.Config) {
+				c.Command, c.Env, c.EnvFile, c.Health = []string{"./run"}, map[string]string{"A": "1"}, "s.env", "/up"
+			}),
+			abt2.External{"10.0.0.1:80"},
+		)}, with(func(c *abt2.Config) { c.Health, c.External = "/up", abt2.External{"10.0.0.1:80"} })},
+		{"who is run again inherits no addresses", []abt2.ConfigPatch{
+			abt2.InheritedPatch(with(func(c *abt2.Config) { c.External = abt2.External{"10.0.0.1:80"} }), nil),
+		}, defaults},
 		{"a whole configuration of itself", []abt2.ConfigPatch{abt2.PatchOf(defaults)}, defaults},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -75,6 +90,7 @@ func TestConfigRefused(t *testing.T) {
 	edge := func(prefix string) abt2.ConfigPatch {
 		return abt2.ConfigPatch{Kind: ptr(abt2.KindEdge), Prefix: &prefix}
 	}
+	external := func(list ...string) abt2.ConfigPatch { return service(abt2.ConfigPatch{External: list}) }
 	env := func(k, v string) abt2.ConfigPatch { return service(abt2.ConfigPatch{Env: map[string]string{k: v}}) }
 	for name, c := range map[string]struct {
 		patch abt2.ConfigPatch
@@ -112,6 +128,25 @@ func TestConfigRefused(t *testing.T) {
 		"variable of ours":      {env("ABT2_TOKEN", "x"), []string{"choose another name"}},
 		"port":                  {env("PORT", "80"), []string{"choose another name"}},
 		"zero byte in value":    {env("A", "x\x00"), []string{"zero byte"}},
+		"address without port":  {external("10.0.0.1"), []string{`external "10.0.0.1"`, "HOST:PORT"}},
+		"port 0":                {external("10.0.0.1:0"), []string{"HOST:PORT"}},
+		"port too high":         {external("10.0.0.1:65536"), []string{"HOST:PORT"}},
+		"a URL":                 {external("http://10.0.0.1:80"), []string{"HOST:PORT"}},
+		"no host":               {external(":80"), []string{"host name"}},
+		"host with a space":     {external("a b:80"), []string{"host name"}},
+		"half an IP address":    {external("10.0.1:80"), []string{"host name"}},
+		"every address":         {external("[::]:80"), []string{"one instance"}},
+		"address twice":         {external("10.0.0.1:80", "10.0.0.1:80"), []string{"twice"}},
+		"address twice, folded": {external("A:80", "a:80"), []string{"twice"}},
+		"DNS name among others": {external("10.0.0.1:80", "dns:order"), []string{"stands alone"}},
+		"no DNS name":           {external("dns:"), []string{"dns:NAME"}},
+		"DNS name with slash":   {external("dns://order"), []string{"dns:NAME"}},
+		"DNS port":              {external("dns:order:http"), []string{"65535"}},
+		"too many addresses":    {external(slices.Repeat([]string{"a:1"}, 1001)...), []string{"1001 addresses"}},
+		"external job":          {abt2.ConfigPatch{Kind: ptr(abt2.KindJob), External: abt2.External{"a:1"}}, []string{"a job is not called"}},
+		"external and command":  {service(abt2.ConfigPatch{Command: []string{"./x"}, External: abt2.External{"a:1"}}), []string{"command", "does not start"}},
+		"external and env":      {service(abt2.ConfigPatch{Env: map[string]string{"A": "1"}, External: abt2.External{"a:1"}}), []string{"env", "does not start"}},
+		"external and scale":    {service(abt2.ConfigPatch{Instances: ptr(2), External: abt2.External{"a:1"}}), []string{"instances"}},
 		"no instances":          {service(abt2.ConfigPatch{Instances: ptr(0)}), []string{`instances "0"`, "1 to 1000"}},
 		"too many instances":    {service(abt2.ConfigPatch{Instances: ptr(1001)}), []string{`instances "1001"`}},
 	} {

@@ -40,7 +40,7 @@ type Instance struct {
 // Workload asks a platform to run one version.
 type Workload struct {
 	Version Version
-	Scale   int // number of instances; more than zero
+	Scale   int // number of instances; more than zero, and not heeded for an external version
 	// Source is the artifact on this machine: an executable or .jar file, or
 	// the folder an archive was unpacked to. Nobody writes to it.
 	Source string

@@ -347,6 +347,8 @@ func (s *State) SetScale(name ProductName, a Actor, scale map[ModuleName]int) er
 			return Errorf(CodeNotFound, "module %q: does not exist; known: %v", m, slices.Sorted(maps.Keys(s.Modules)))
 		case n < 1 || n > MaxScale:
 			return Errorf(CodeInvalid, "%s=%d: must be 1 to %d; to stop a module: abt2 config remove --name=%s", m, n, MaxScale, m)
+		case !s.everRun(s.Modules[m]):
+			return Errorf(CodeRefused, "%s=%d: all versions of the module are external, and abt2 does not start them; start more where they run, and put their addresses", m, n)
 		}
 	}
 	if sess := s.Session(name); sess != nil {

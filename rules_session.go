@@ -81,7 +81,7 @@ type Put struct {
 	Module   ModuleName
 	Artifact Artifact
 	Config   Config
-	Scale    int    // first scale, for a module never seen before
+	Scale    int    // first scale, for a module never run before
 	Address  string // unversioned name, for a service never seen before
 }
 
@@ -139,6 +139,9 @@ func (s *State) version(put Put, a Actor) VersionID {
 	if m.Address == "" {
 		m.Address = put.Address
 	}
+	if put.Scale > 0 && len(put.Config.External) == 0 && !s.everRun(m) {
+		m.Scale = put.Scale
+	}
 	digest := VersionDigest(put.Artifact.Digest, put.Config)
 	for n := m.Versions; n > 0; n-- {
 		id := VersionID{put.Module, n}
@@ -150,6 +153,17 @@ func (s *State) version(put Put, a Actor) VersionID {
 	v := &Version{ID: VersionID{put.Module, m.Versions}, Digest: digest, Artifact: put.Artifact, Config: put.Config, Created: a.Now}
 	s.Versions[v.ID] = v
 	return v.ID
+}
+
+// everRun reports whether abt2 has been given anything of the module to run:
+// its scale is that of the first such put.
+func (s *State) everRun(m *Module) bool {
+	for n := m.Versions; n > 0; n-- {
+		if v := s.Versions[VersionID{m.Name, n}]; v != nil && !v.External() {
+			return true
+		}
+	}
+	return false
 }
 
 // target makes v what the session wants of its module.

@@ -53,6 +53,9 @@ type TableVersion struct {
 	Prefix    string          `json:"prefix"`
 	Fallback  Fallback        `json:"fallback"`
 	Instances []TableInstance `json:"instances,omitempty"` // healthy ones only
+	// External instances do not know who they are to abt2: nothing is addressed
+	// to them by name (header Abt2-To), so they refuse nothing.
+	External bool `json:"external,omitempty"`
 }
 
 // TableInstance is an instance as routers know it.

@@ -77,11 +77,12 @@ type Artifact struct {
 }
 
 // Version is one immutable build: an artifact and the configuration to run it
-// with. Scale is not part of it.
+// with. Scale is not part of it. An external version has no artifact: its
+// configuration says where it answers.
 type Version struct {
 	ID       VersionID `json:"id"`
 	Digest   string    `json:"digest"` // sha256 over artifact digest and canonical configuration
-	Artifact Artifact  `json:"artifact"`
+	Artifact Artifact  `json:"artifact,omitzero"`
 	Config   Config    `json:"config"`
 	Created  time.Time `json:"created"` // for display
 }

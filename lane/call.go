@@ -112,7 +112,7 @@ func (c *call) attempt(body io.ReadCloser) *http.Request {
 }
 
 func (c *call) refusal() error {
-	return fmt.Errorf("%s at %s is someone else: %w", c.pick.To[0], c.pick.Address,
+	return fmt.Errorf("%s/%s at %s is someone else: %w", c.pick.Version, c.pick.ID, c.pick.Address,
 		&route.Error{Reason: route.NoInstance, Environment: c.env, Module: c.module})
 }
 

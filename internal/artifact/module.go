@@ -94,6 +94,8 @@ func valueText(err error, value *yaml.Node, field reflect.Type) string {
 		return yamlText(err)
 	}
 	switch {
+	case field == reflect.TypeFor[abt2.External]():
+		return yamlText(err)
 	case field.Kind() == reflect.Slice:
 		return `must be a list of words, like ["./api", "-v"]`
 	case field.Kind() == reflect.Map && value.Kind == yaml.MappingNode:

@@ -42,6 +42,9 @@ compat: default
 			ReadyTimeout: ptr(abt2.Duration(time.Minute)), StopGrace: ptr(abt2.Duration(90 * time.Second)), Fallback: ptr(abt2.FallbackNone),
 			Preview: ptr(abt2.PreviewHold), Compat: ptr(abt2.DefaultProduct), Instances: ptr(2),
 		}},
+		"addresses":                     {"external: [10.0.0.1:80, 'order.internal:80']\n", abt2.ConfigPatch{External: abt2.External{"10.0.0.1:80", "order.internal:80"}}},
+		"a DNS name":                    {"external: dns:order.internal\n", abt2.ConfigPatch{External: abt2.External{"dns:order.internal"}}},
+		"no addresses":                  {"external: []\n", abt2.ConfigPatch{External: abt2.External{}}},
 		"left out and said to be empty": {"env:\nargs: []\nhealth: ''\n", abt2.ConfigPatch{Args: []string{}, Health: ptr("")}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,6 +82,7 @@ func TestDecodeModuleRefused(t *testing.T) {
 		"a list":                 {"- kind: edge\n", []string{"line 1", "kind: service", "known:"}},
 		"a word":                 {"edge", []string{"known:"}},
 		"no YAML":                {"kind: [edge", []string{"line 1"}},
+		"a map of addresses":     {"kind: edge\nexternal: {a: 1}\n", []string{"line 2", "field external", "a list of addresses"}},
 		"text where a list is":   {"kind: edge\ncommand: ./api\n", []string{"line 2", "field command", "must be a list"}},
 		"list where text is":     {"kind: [edge]\n", []string{"field kind", "one word"}},
 		"list where a map is":    {"env: [A]\n", []string{"field env", "LOG_LEVEL: info"}},

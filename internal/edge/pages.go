@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"abt2.dev"
+	"abt2.dev/lane/stamp"
 )
 
 // The paths that the edge answers itself. What else lies under ReservedPrefix
@@ -38,6 +39,7 @@ type hereModule struct{ Name, Version, Prefix string }
 
 // reserved answers a request under ReservedPrefix.
 func (x *exchange) reserved(token string) {
+	x.Header().Set(stamp.EdgeHeader, x.s.cfg.ID)
 	if x.in.Method != http.MethodGet && x.in.Method != http.MethodHead {
 		x.Header().Set("Allow", "GET, HEAD")
 		x.refuse(refuseMethod)

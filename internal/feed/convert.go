@@ -21,7 +21,7 @@ func TableToProto(t abt2.Table) *feedpb.Table {
 		out.Environments = append(out.Environments, env)
 	}
 	for _, v := range t.Versions {
-		version := &feedpb.Version{Id: v.ID.String(), Kind: string(v.Kind), Prefix: v.Prefix, Fallback: string(v.Fallback)}
+		version := &feedpb.Version{Id: v.ID.String(), Kind: string(v.Kind), Prefix: v.Prefix, Fallback: string(v.Fallback), External: v.External}
 		for _, i := range v.Instances {
 			version.Instances = append(version.Instances, &feedpb.Instance{Id: string(i.ID), Address: i.Address})
 		}
@@ -59,7 +59,7 @@ func TableFromProto(t *feedpb.Table) (abt2.Table, error) {
 		if err != nil {
 			return abt2.Table{}, err
 		}
-		version := abt2.TableVersion{ID: id, Kind: abt2.Kind(v.GetKind()), Prefix: v.GetPrefix(), Fallback: abt2.Fallback(v.GetFallback())}
+		version := abt2.TableVersion{ID: id, Kind: abt2.Kind(v.GetKind()), Prefix: v.GetPrefix(), Fallback: abt2.Fallback(v.GetFallback()), External: v.GetExternal()}
 		for _, i := range v.GetInstances() {
 			version.Instances = append(version.Instances, abt2.TableInstance{ID: abt2.InstanceID(i.GetId()), Address: i.GetAddress()})
 		}

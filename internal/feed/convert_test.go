@@ -83,7 +83,7 @@ func routes() *rapid.Generator[abt2.EdgeRoutes] {
 			})).Draw(t, "environments"),
 			Versions: list(rapid.Custom(func(t *rapid.T) abt2.TableVersion {
 				return abt2.TableVersion{
-					ID: version.Draw(t, "id"), Kind: abt2.KindEdge, Prefix: name.Draw(t, "prefix"), Fallback: abt2.FallbackOnline,
+					ID: version.Draw(t, "id"), Kind: abt2.KindEdge, Prefix: name.Draw(t, "prefix"), Fallback: abt2.FallbackOnline, External: rapid.Bool().Draw(t, "external"),
 					Instances: list(rapid.Custom(func(t *rapid.T) abt2.TableInstance {
 						return abt2.TableInstance{ID: abt2.InstanceID(name.Draw(t, "id")), Address: name.Draw(t, "address")}
 					})).Draw(t, "instances"),

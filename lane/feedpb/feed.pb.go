@@ -1536,12 +1536,15 @@ func (x *Environment) GetWasOnline() bool {
 
 // Version is one immutable build and where it can be called.
 type Version struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`               // order@3
-	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`           // edge, service or job
-	Prefix        string                 `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`       // of an edge module
-	Fallback      string                 `protobuf:"bytes,4,opt,name=fallback,proto3" json:"fallback,omitempty"`   // none or online
-	Instances     []*Instance            `protobuf:"bytes,5,rep,name=instances,proto3" json:"instances,omitempty"` // healthy ones only
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`               // order@3
+	Kind      string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`           // edge, service or job
+	Prefix    string                 `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`       // of an edge module
+	Fallback  string                 `protobuf:"bytes,4,opt,name=fallback,proto3" json:"fallback,omitempty"`   // none or online
+	Instances []*Instance            `protobuf:"bytes,5,rep,name=instances,proto3" json:"instances,omitempty"` // healthy ones only
+	// Not run by abt2: its instances may not know who they are, so no request
+	// names them in header Abt2-To.
+	External      bool `protobuf:"varint,6,opt,name=external,proto3" json:"external,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1609,6 +1612,13 @@ func (x *Version) GetInstances() []*Instance {
 		return x.Instances
 	}
 	return nil
+}
+
+func (x *Version) GetExternal() bool {
+	if x != nil {
+		return x.External
+	}
+	return false
 }
 
 // Instance is one running copy of a version.
@@ -1849,13 +1859,14 @@ const file_feedpb_feed_proto_rawDesc = "" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x1a\n" +
 	"\bversions\x18\x03 \x03(\tR\bversions\x12\x1d\n" +
 	"\n" +
-	"was_online\x18\x04 \x01(\bR\twasOnline\"\x97\x01\n" +
+	"was_online\x18\x04 \x01(\bR\twasOnline\"\xb3\x01\n" +
 	"\aVersion\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
 	"\x06prefix\x18\x03 \x01(\tR\x06prefix\x12\x1a\n" +
 	"\bfallback\x18\x04 \x01(\tR\bfallback\x124\n" +
-	"\tinstances\x18\x05 \x03(\v2\x16.abt2.feed.v1.InstanceR\tinstances\"4\n" +
+	"\tinstances\x18\x05 \x03(\v2\x16.abt2.feed.v1.InstanceR\tinstances\x12\x1a\n" +
+	"\bexternal\x18\x06 \x01(\bR\bexternal\"4\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\"R\n" +

@@ -61,7 +61,7 @@ func (b *builder) version(v *feedpb.Version) {
 	for _, i := range v.GetInstances() {
 		in := b.have[i.GetId()]
 		if in == nil || in.Address != i.GetAddress() || in.Version != out.ID {
-			in = newInstance(out.ID, i.GetId(), i.GetAddress())
+			in = newInstance(out.ID, i.GetId(), i.GetAddress(), v.GetExternal())
 		}
 		b.byID[in.ID] = in
 		out.Instances = append(out.Instances, in)

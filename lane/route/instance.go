@@ -9,7 +9,8 @@ type Instance struct {
 	Address string // host:port
 	Version string // order@3
 	// To is the value of header Abt2-To for this instance, in the form a
-	// http.Header holds. Read only.
+	// http.Header holds; nil for an external one, which is not addressed by
+	// name. Read only.
 	To []string
 
 	_        [64]byte // the fields above are read by every request, the one below is written
@@ -19,8 +20,12 @@ type Instance struct {
 // InFlight returns how many requests of this process the instance is serving.
 func (i *Instance) InFlight() int64 { return i.inFlight.Load() }
 
-func newInstance(version, id, address string) *Instance {
-	return &Instance{ID: id, Address: address, Version: version, To: []string{version + "/" + id}}
+func newInstance(version, id, address string, external bool) *Instance {
+	i := &Instance{ID: id, Address: address, Version: version}
+	if !external {
+		i.To = []string{version + "/" + id}
+	}
+	return i
 }
 
 // Pick is an instance chosen for one request, which counts as in flight there

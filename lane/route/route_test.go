@@ -61,6 +61,34 @@ func newShop(t testing.TB) *route.Router {
 	return r
 }
 
+// TestExternalIsNotNamed: who does not know which version it is is not asked to be it.
+func TestExternalIsNotNamed(t *testing.T) {
+	r := route.New()
+	instances := []*feedpb.Instance{{Id: "x-1", Address: "10.0.0.1:80"}}
+	err := r.Apply(&feedpb.Table{
+		Mark: &feedpb.Mark{Epoch: "e", Revision: 1}, HighestEnvironment: 1,
+		Products:     []*feedpb.Product{{Name: "default", Online: 1}},
+		Environments: []*feedpb.Environment{{Id: 1, Product: "default", Versions: []string{"order@1", "stock@1"}}},
+		Versions: []*feedpb.Version{
+			{Id: "order@1", Kind: "service", External: true, Instances: instances},
+			{Id: "stock@1", Kind: "service", Instances: []*feedpb.Instance{{Id: "stock-1-2", Address: "10.0.0.2:80"}}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for module, want := range map[string][]string{"order": nil, "stock": {"stock@1/stock-1-2"}} {
+		p, err := r.Pick(1, module)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(p.To, want) {
+			t.Errorf("%s: addressed to %q, want %q", module, p.To, want)
+		}
+		p.Done()
+	}
+}
+
 func TestPick(t *testing.T) {
 	r := newShop(t)
 	for _, tt := range []struct {

@@ -17,6 +17,7 @@ const (
 	ServedHeader  = "Abt2-Served"  // in answers to requests with a token: 43 preview
 	RefusedHeader = "Abt2-Refused" // in answers of status 421: why; "to": addressed to someone else
 	ProbeHeader   = "Abt2-Probe"   // a platform's health check, which belongs to no environment
+	EdgeHeader    = "Abt2-Edge"    // in what an edge answers itself under /.abt2: its id
 )
 
 // BaggageHeader and BaggageMember carry the environment through hops that know
