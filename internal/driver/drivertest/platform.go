@@ -19,7 +19,8 @@ type Fixture struct {
 	// Workload returns something to run that becomes healthy, prints a line at
 	// least, and ends when it is told to.
 	Workload func(t *testing.T, v abt2.VersionID, scale int) abt2.Workload
-	// Crash makes an instance's process end by itself.
+	// Crash makes an instance's process end by itself. Nil: the platform starts
+	// nothing itself, so nothing crashes, and there are no jobs.
 	Crash func(t *testing.T, i abt2.Instance)
 	// Lives tells whether anything of an instance that was healthy is still there.
 	Lives func(t *testing.T, i abt2.Instance) bool
@@ -247,6 +248,14 @@ func idsAreNeverUsedAgain(s *platformSuite) {
 	}
 }
 
+// startsItself skips what only a platform that starts processes promises.
+func (s *platformSuite) startsItself() {
+	s.Helper()
+	if s.f.Crash == nil {
+		s.Skip("the platform starts nothing itself")
+	}
+}
+
 func watchSignals(s *platformSuite) {
 	cause := errors.New("enough seen")
 	ctx, cancel := context.WithCancelCause(s.ctx)
@@ -267,9 +276,11 @@ func watchSignals(s *platformSuite) {
 	for len(s.of(order1)) == 0 || s.of(order1)[0].State != abt2.InstanceHealthy {
 		signal("until healthy")
 	}
-	s.f.Crash(s.T, s.of(order1)[0])
-	for s.of(order1)[0].Restarts == 0 {
-		signal("after a crash")
+	if s.f.Crash != nil {
+		s.f.Crash(s.T, s.of(order1)[0])
+		for s.of(order1)[0].Restarts == 0 {
+			signal("after a crash")
+		}
 	}
 	cancel(cause)
 	select {
@@ -283,6 +294,7 @@ func watchSignals(s *platformSuite) {
 }
 
 func crashKeepsTheID(s *platformSuite) {
+	s.startsItself()
 	s.apply(order1, 1)
 	before := s.healthy(order1, 1)[0]
 	s.f.Crash(s.T, before)
@@ -310,6 +322,7 @@ func versionsSideBySide(s *platformSuite) {
 }
 
 func jobsHaveNoAddress(s *platformSuite) {
+	s.startsItself()
 	w := s.f.Workload(s.T, order1, 1)
 	w.Version.Config.Kind, w.Version.Config.Health = abt2.KindJob, ""
 	if err := s.p.Apply(s.ctx, w); err != nil {

@@ -75,6 +75,10 @@ func (p *Platform) Apply(ctx context.Context, w abt2.Workload) error {
 		return context.Cause(ctx)
 	}
 	v := w.Version.ID
+	external := w.Version.Config.External
+	if len(external) > 0 {
+		w.Scale = len(external)
+	}
 	if v.IsZero() || w.Scale <= 0 {
 		return abt2.Errorf(abt2.CodeInvalid, "workload %q at scale %d: needs a version and a scale above zero; use Remove to end it", v, w.Scale)
 	}
@@ -84,12 +88,15 @@ func (p *Platform) Apply(ctx context.Context, w abt2.Workload) error {
 			delete(p.instances, mine[len(mine)-1].ID)
 			mine = mine[:len(mine)-1]
 		}
-		for range w.Scale - len(mine) {
+		for n := len(mine); n < w.Scale; n++ {
 			p.last++
 			i := &instance{seq: p.last}
 			i.ID = abt2.InstanceID(fmt.Sprintf("%s-%d-%d", v.Module, v.Number, p.last))
 			i.Version = v
-			if w.Version.Config.Kind != abt2.KindJob {
+			switch {
+			case len(external) > 0:
+				i.Address = external[n]
+			case w.Version.Config.Kind != abt2.KindJob:
 				i.Address = "127.0.0.1:" + strconv.Itoa(20000+p.last%10000)
 			}
 			p.instances[i.ID] = i
