@@ -244,6 +244,7 @@ type InstanceStatus struct {
 	Address  string        `json:"address"`
 	State    InstanceState `json:"state"`
 	Restarts int           `json:"restarts"`
+	External bool          `json:"external,omitempty"` // abt2 neither starts nor stops it
 	Detail   string        `json:"detail,omitempty"`
 }
 

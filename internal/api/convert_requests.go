@@ -55,6 +55,7 @@ func patchToWire(p abt2.ConfigPatch) *abt2v1.ConfigPatch {
 		ReadyTimeout: optionalDurationToWire(p.ReadyTimeout), StopGrace: optionalDurationToWire(p.StopGrace),
 		Fallback: pointed(p.Fallback, word[abt2.Fallback]), Preview: pointed(p.Preview, word[abt2.PreviewMode]),
 		Compat: pointed(p.Compat, word[abt2.ProductName]), Instances: pointed(p.Instances, narrow),
+		External: listToWire(p.External),
 	}
 	if p.Env != nil {
 		out.Env = &abt2v1.StringMap{Values: p.Env}
@@ -72,6 +73,7 @@ func patchFromWire(p *abt2v1.ConfigPatch) abt2.ConfigPatch {
 		ReadyTimeout: optionalDurationFromWire(p.ReadyTimeout), StopGrace: optionalDurationFromWire(p.StopGrace),
 		Fallback: pointed(p.Fallback, as[abt2.Fallback]), Preview: pointed(p.Preview, as[abt2.PreviewMode]),
 		Compat: pointed(p.Compat, as[abt2.ProductName]), Instances: pointed(p.Instances, wide),
+		External: listFromWire(p.External),
 	}
 	if p.Env != nil {
 		out.Env = map[string]string{}

@@ -84,14 +84,14 @@ func (r *reader) optionalEnvironment(e *abt2v1.EnvironmentStatus) *abt2.Environm
 func instanceToWire(i abt2.InstanceStatus) *abt2v1.InstanceStatus {
 	return &abt2v1.InstanceStatus{
 		Id: string(i.ID), Module: string(i.Module), Version: versionToWire(i.Version), Address: i.Address,
-		State: string(i.State), Restarts: narrow(i.Restarts), Detail: text(i.Detail),
+		State: string(i.State), Restarts: narrow(i.Restarts), Detail: text(i.Detail), External: i.External,
 	}
 }
 
 func (r *reader) instance(i *abt2v1.InstanceStatus) abt2.InstanceStatus {
 	return abt2.InstanceStatus{
 		ID: abt2.InstanceID(i.GetId()), Module: abt2.ModuleName(i.GetModule()), Version: r.version(i.GetVersion()), Address: i.GetAddress(),
-		State: abt2.InstanceState(i.GetState()), Restarts: int(i.GetRestarts()), Detail: i.GetDetail(),
+		State: abt2.InstanceState(i.GetState()), Restarts: int(i.GetRestarts()), Detail: i.GetDetail(), External: i.GetExternal(),
 	}
 }
 

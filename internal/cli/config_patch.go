@@ -14,14 +14,14 @@ import (
 // patchFlags are the flags for the fields of module.yaml.
 type patchFlags struct {
 	kind, prefix, envFile, health, fallback, preview, compat string
-	command, args, env                                       []string
+	command, args, env, external                             []string
 	readyTimeout, stopGrace                                  time.Duration
 	instances                                                int
 }
 
 // patchNames are the flags' names, in the order of module.yaml.
 var patchNames = []string{
-	"kind", "prefix", "command", "arg", "env", "env-file", "health", "ready-timeout", "instances", "fallback", "stop-grace", "preview", "compat",
+	"kind", "prefix", "command", "arg", "env", "env-file", "health", "ready-timeout", "instances", "fallback", "stop-grace", "preview", "compat", "external",
 }
 
 func (p *patchFlags) define(f *pflag.FlagSet) {
@@ -38,6 +38,7 @@ func (p *patchFlags) define(f *pflag.FlagSet) {
 	f.DurationVar(&p.stopGrace, "stop-grace", 0, "how long an instance may take to end, like 10s")
 	f.StringVar(&p.preview, "preview", "", "hold or run: what a job does in a preview, as `MODE`")
 	f.StringVar(&p.compat, "compat", "", "the `PRODUCT` whose online version stands at the unversioned name")
+	f.StringArrayVar(&p.external, "external", nil, "where the version answers, if abt2 is not to run it: `HOST:PORT`, repeated for more, or dns:NAME; empty for none")
 }
 
 func (p *patchFlags) given(cmd *cobra.Command) bool {
@@ -103,6 +104,9 @@ func (p *patchFlags) read(cmd *cobra.Command) (abt2.ConfigPatch, error) {
 	}
 	if changed("compat") {
 		out.Compat = ptr(abt2.ProductName(p.compat))
+	}
+	if changed("external") {
+		out.External = wordsOf(p.external)
 	}
 	return out, nil
 }

@@ -25,6 +25,10 @@ last release, field by field; lists and maps count as one field. Every field
 that changes is printed, old and new. Without --path the build stays and only
 the configuration changes.
 
+With external, in --file or as a flag, the version is one that abt2 routes to and
+checks, but does not start or stop; it has no build. The next put with --path
+makes it one that abt2 runs.
+
 A build is an executable file, a .jar, .war, .tar.gz, .tgz or .zip, or a folder.
 A folder is sent as it is: the same content is the same build whatever its dates
 and owners. Links that lead out of it are refused.
@@ -43,6 +47,7 @@ refers to it then, and the next clean removes it.`,
 		Example: `  abt2 config put --op=lihua --name=web --path=./web.tar.gz
   abt2 config put --op=lihua --name=order --path=./order --init=true --kind=service
   abt2 config put --op=lihua --name=order --env LOG_LEVEL=debug --env REGION=eu
+  abt2 config put --op=lihua --name=stock --init=true --kind=service --external=10.0.0.5:8080
   abt2 config put --op=lihua --from=release.yaml`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -24,7 +24,7 @@ import (
 //
 //	exits STATUS PROGRAM ARG...   run it; the exit status must be this one
 //	freshdata                     make a data folder with a short path, in ABT2_DATA; what runs on it ends with the script
-//	serve [ARG...]                start abt2 server on free ports and wait until it is ready; sets ABT2_SERVER and EDGE (a URL)
+//	serve [ARG...]                start abt2 server on free ports and wait until it is ready; sets ABT2_SERVER, EDGE (a URL) and EDGE_ADDRESS
 //	stopserver [kill]             end it by SIGTERM, or by SIGKILL
 //	fetch STATUS PATH REGEXP [COOKIE]   ask the edge; status and body must be so
 //	signalshim SIGNAL MODULE      send a signal to the keepers of a module's instances
@@ -147,6 +147,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	case m := <-ready:
 		ts.Setenv("ABT2_SERVER", m[1])
 		ts.Setenv("EDGE", m[2])
+		ts.Setenv("EDGE_ADDRESS", strings.TrimPrefix(m[2], "http://"))
 	case <-output:
 		ts.Fatalf("the server ended before it was ready:\n%s", ts.ReadFile("server.log"))
 	case <-time.After(patience):

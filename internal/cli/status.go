@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -243,6 +244,9 @@ func rowsOf[T any](list []T, row func(T) []cell) [][]cell {
 }
 
 func instanceOnPage(i abt2.InstanceStatus) []cell {
+	if i.External {
+		i.Detail = strings.TrimSuffix("external: "+i.Detail, ": ")
+	}
 	return []cell{word(string(i.ID)), word(i.Version.String()), word(i.Address), stateCell(i.State), number(i.Restarts), {text: i.Detail, short: blank(i.Detail)}}
 }
 

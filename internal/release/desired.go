@@ -55,7 +55,7 @@ func desiredRoutes(s *abt2.State, running []abt2.Instance, last abt2.Table) abt2
 		list := callable[v]
 		slices.SortFunc(list, func(a, b abt2.TableInstance) int { return cmp.Compare(a.ID, b.ID) })
 		t.Versions = append(t.Versions, abt2.TableVersion{
-			ID: v, Kind: ver.Config.Kind, Prefix: ver.Config.Prefix, Fallback: ver.Config.Fallback, Instances: list,
+			ID: v, Kind: ver.Config.Kind, Prefix: ver.Config.Prefix, Fallback: ver.Config.Fallback, Instances: list, External: ver.External(),
 		})
 	}
 	t.Names = desiredNames(s)
@@ -108,24 +108,33 @@ func desiredVersions(s *abt2.State) map[abt2.VersionID]int {
 	out := map[abt2.VersionID]int{}
 	for v := range s.InUse() {
 		if s.Versions[v].Config.Kind != abt2.KindJob {
-			out[v] = s.Modules[v.Module].Scale
+			out[v] = scaleOf(s, v)
 		}
 	}
 	for _, p := range s.Products {
 		for _, v := range s.Online(p).Modules {
 			if s.Versions[v].Config.Kind == abt2.KindJob {
-				out[v] = s.Modules[v.Module].Scale
+				out[v] = scaleOf(s, v)
 			}
 		}
 		if e := s.Preview(p); e != nil {
 			for _, v := range e.Modules {
 				if runsInPreview(s.Versions[v]) {
-					out[v] = s.Modules[v.Module].Scale
+					out[v] = scaleOf(s, v)
 				}
 			}
 		}
 	}
 	return out
+}
+
+// scaleOf is how many instances of the version there are to be. Behind a DNS
+// name there may be more.
+func scaleOf(s *abt2.State, v abt2.VersionID) int {
+	if ver := s.Versions[v]; ver.External() {
+		return ver.Config.External.Count()
+	}
+	return s.Modules[v.Module].Scale
 }
 
 func runsInPreview(v *abt2.Version) bool {

@@ -143,7 +143,8 @@ func (e *Engine) notStruck(r abt2.RouterStatus) bool {
 }
 
 // spares lists, in their order, the instances of the product's versions beside
-// which another one is healthy. One under a fault is nobody's spare.
+// which another one is healthy. One under a fault is nobody's spare, and what
+// others run is not ours to strike.
 func spares(s *abt2.State, product abt2.ProductName, running []abt2.Instance) []abt2.InstanceID {
 	p := s.Products[product]
 	named := []*abt2.Environment{s.Online(p), s.Environments[p.Backup], s.Preview(p)}
@@ -155,7 +156,7 @@ func spares(s *abt2.State, product abt2.ProductName, running []abt2.Instance) []
 	}
 	var out []abt2.InstanceID
 	for _, i := range running {
-		if i.State != abt2.InstanceHealthy || i.Fault != "" || sound[i.Version] < 2 {
+		if i.State != abt2.InstanceHealthy || i.Fault != "" || sound[i.Version] < 2 || s.Versions[i.Version].External() {
 			continue
 		}
 		for _, env := range named {

@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"abt2.dev"
 )
@@ -68,7 +69,11 @@ func (e *Engine) steps(ctx context.Context, before, s *abt2.State, r *run) ([]st
 	var steps []string
 	was, will := desiredVersions(before), desiredVersions(s)
 	for _, v := range sortedVersions(will) {
-		if was[v] != will[v] {
+		switch {
+		case was[v] == will[v]:
+		case s.Versions[v].External():
+			steps = append(steps, fmt.Sprintf("check and route to %s at %s", v, strings.Join(s.Versions[v].Config.External, ", ")))
+		default:
 			steps = append(steps, fmt.Sprintf("run %s × %d (now %d)", v, will[v], was[v]))
 		}
 	}
@@ -76,7 +81,11 @@ func (e *Engine) steps(ctx context.Context, before, s *abt2.State, r *run) ([]st
 		steps = append(steps, fmt.Sprintf("move every user from environment %d to %d", old.Online, p.Online))
 	}
 	for _, v := range sortedVersions(was) {
-		if will[v] == 0 {
+		switch {
+		case will[v] != 0:
+		case s.Versions[v].External():
+			steps = append(steps, fmt.Sprintf("let go of %s, which goes on where it runs, once no request needs it", v))
+		default:
 			steps = append(steps, fmt.Sprintf("stop %s once no request needs it", v))
 		}
 	}

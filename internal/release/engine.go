@@ -88,6 +88,9 @@ type Config struct {
 	DecodeModule func(b []byte, source string) (abt2.ConfigPatch, error)
 	// NewName finds an address for the unversioned name of a new service.
 	NewName func(ctx context.Context, taken func(address string) bool) (string, error)
+	// Own tells what of the server itself answers at an address, for people;
+	// empty: nothing. Nil: nothing does.
+	Own func(address string) string
 	// EdgeURL is the base of printed links.
 	EdgeURL string
 	// InstanceEnv is given to every instance beside what the engine adds.

@@ -98,8 +98,8 @@ func (e *Engine) waitHealthy(ctx context.Context, r *run, s *abt2.State, want ma
 		short = short[:0]
 		running := e.running(false)
 		for _, v := range sortedVersions(want) {
-			if n := healthy(running, v); n < want[v] {
-				short = append(short, fmt.Sprintf("%s: %d of %d healthy", v, n, want[v]))
+			if !stands(running, s.Versions[v], want[v]) {
+				short = append(short, fmt.Sprintf("%s: %d of %d healthy", v, healthy(running, v), want[v]))
 			}
 		}
 		if len(short) > 0 {
@@ -123,7 +123,7 @@ func (e *Engine) scale(ctx context.Context, r *run) (abt2.Outcome, error) {
 	out := abt2.Outcome{From: s.Products[q.Product].Online, To: s.Products[q.Product].Online, Next: nextFor(s, q.Product, q.Operator)}
 	want := desiredVersions(s)
 	for v := range want {
-		if _, asked := q.Scale[v.Module]; !asked {
+		if _, asked := q.Scale[v.Module]; !asked || s.Versions[v].External() {
 			delete(want, v)
 		}
 	}

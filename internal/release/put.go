@@ -124,47 +124,37 @@ func (e *Engine) derive(ctx context.Context, s *abt2.State, q abt2.PutRequest, m
 	case last != nil && (q.Init || m.Init):
 		return none(abt2.Errorf(abt2.CodeInvalid, "module %q: --init=true is for modules never released before, and %s was; leave it out", m.Module, last.ID))
 	}
-	if m.Artifact == (abt2.Artifact{}) {
-		if current == nil {
-			return none(abt2.Errorf(abt2.CodeInvalid, "module %q: has no build yet; give one with --path=ARTIFACT", m.Module))
-		}
-		m.Artifact = current.Artifact
-	}
-	if err := checkDigest(m.Artifact.Digest); err != nil {
-		return none(err)
-	}
-	if !e.Artifacts.Has(m.Artifact.Digest) {
-		return none(abt2.Errorf(abt2.CodeNotFound, "module %q: artifact %.12s is not on the server; put it again with --path", m.Module, m.Artifact.Digest))
-	}
-
-	layers := []abt2.ConfigPatch{m.Flags}
-	if len(m.File) > 0 {
-		file, err := e.DecodeModule(m.File, "--file")
-		if err != nil {
-			return none(err)
-		}
-		layers = append(layers, file)
-	}
-	b, err := e.Artifacts.ModuleYAML(ctx, m.Artifact)
+	layers, err := e.ownLayers(ctx, m)
 	if err != nil {
 		return none(err)
 	}
-	if b != nil {
-		own, err := e.DecodeModule(b, "module.yaml of "+string(m.Module))
-		if err != nil {
+	addresses, err := external(m, layers, current)
+	if err != nil {
+		return none(err)
+	}
+	if len(addresses) == 0 && m.Artifact == (abt2.Artifact{}) {
+		if current == nil || current.External() {
+			return none(abt2.Errorf(abt2.CodeInvalid, "module %q: has no build yet; give one with --path=ARTIFACT, or addresses with external in --file", m.Module))
+		}
+		m.Artifact = current.Artifact
+		if layers, err = e.ownLayers(ctx, m); err != nil {
 			return none(err)
 		}
-		layers = append(layers, own)
 	}
 	scale := firstScale(layers)
 	if scale < 1 || scale > abt2.MaxScale {
 		return none(abt2.Errorf(abt2.CodeInvalid, "%s: instances %d: must be 1 to %d", m.Module, scale, abt2.MaxScale))
 	}
 	if last != nil {
-		layers = append(layers, abt2.PatchOf(last.Config))
+		layers = append(layers, abt2.InheritedPatch(last.Config, addresses))
+	} else {
+		layers = append(layers, abt2.ConfigPatch{External: addresses})
 	}
 	config, err := abt2.DeriveConfig(m.Module, layers...)
 	if err != nil {
+		return none(err)
+	}
+	if err := e.checkOwn(s, m.Module, config.External); err != nil {
 		return none(err)
 	}
 	if config.Compat != "" && s.Products[config.Compat] == nil {
@@ -178,6 +168,34 @@ func (e *Engine) derive(ctx context.Context, s *abt2.State, q abt2.PutRequest, m
 		answer.From, answer.Changes = last.ID, abt2.DiffConfig(last.Config, config)
 	}
 	return abt2.Put{Module: m.Module, Artifact: m.Artifact, Config: config, Scale: scale}, answer, nil
+}
+
+// ownLayers returns what the put itself says of the configuration: flags, file,
+// and the build's module.yaml if it names a build.
+func (e *Engine) ownLayers(ctx context.Context, m abt2.PutModule) ([]abt2.ConfigPatch, error) {
+	layers := []abt2.ConfigPatch{m.Flags}
+	if len(m.File) > 0 {
+		file, err := e.DecodeModule(m.File, "--file")
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, file)
+	}
+	if m.Artifact == (abt2.Artifact{}) {
+		return layers, nil
+	}
+	if err := checkDigest(m.Artifact.Digest); err != nil {
+		return nil, err
+	}
+	if !e.Artifacts.Has(m.Artifact.Digest) {
+		return nil, abt2.Errorf(abt2.CodeNotFound, "module %q: artifact %.12s is not on the server; put it again with --path", m.Module, m.Artifact.Digest)
+	}
+	b, err := e.Artifacts.ModuleYAML(ctx, m.Artifact)
+	if err != nil || b == nil {
+		return layers, err
+	}
+	own, err := e.DecodeModule(b, "module.yaml of "+string(m.Module))
+	return append(layers, own), err
 }
 
 // lastRelease returns the version whose configuration a put inherits, and the

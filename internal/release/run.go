@@ -262,6 +262,9 @@ func (e *Engine) checkVerb(s *abt2.State, q abt2.VerbRequest) error {
 	for _, m := range s.Environments[target].ModuleNames() {
 		v := s.Environments[target].Modules[m]
 		if s.Versions[v].Config.Kind != abt2.KindJob && healthy(running, v) == 0 {
+			if s.Versions[v].External() {
+				return abt2.Errorf(abt2.CodeRefused, "%s answers at none of its addresses, so users would be answered 503; look: abt2 status; start it where it runs", v)
+			}
 			return abt2.Errorf(abt2.CodeRefused, "%s has no healthy instance, so users would be answered 503; look: abt2 logs %s; bring it back: abt2 refresh --op=%s", v, v, q.Operator)
 		}
 	}

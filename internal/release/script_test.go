@@ -72,6 +72,12 @@ func (w *world) start(t *testing.T) {
 				}
 			}
 		},
+		Own: func(address string) string {
+			if address == "127.0.0.1:8080" {
+				return "the edge's own"
+			}
+			return ""
+		},
 		EdgeURL: "http://127.0.0.1:8080", Faults: w.faults, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -239,16 +245,18 @@ func or(s, def string) string {
 	return s
 }
 
-// put uploads made-up builds: one line each, MODULE BUILD [YAML].
+// put uploads made-up builds: one line each, MODULE BUILD [YAML]; - is no build.
 func (w *world) put(ctx context.Context, out io.Writer, d *datadriven.TestData, by abt2.By) error {
 	q := abt2.PutRequest{By: by, Product: abt2.DefaultProduct, Init: d.HasArg("init")}
 	for line := range strings.Lines(d.Input) {
 		f := strings.SplitN(strings.TrimSpace(line), " ", 3)
-		a := artifactOf(f[0], f[1])
-		if err := w.engine.Upload(ctx, a, strings.NewReader(f[1])); err != nil {
-			return err
+		m := abt2.PutModule{Module: abt2.ModuleName(f[0])}
+		if f[1] != "-" { // no build
+			m.Artifact = artifactOf(f[0], f[1])
+			if err := w.engine.Upload(ctx, m.Artifact, strings.NewReader(f[1])); err != nil {
+				return err
+			}
 		}
-		m := abt2.PutModule{Module: abt2.ModuleName(f[0]), Artifact: a}
 		if len(f) > 2 {
 			m.File = []byte(f[2])
 		}
@@ -314,6 +322,10 @@ func (w *world) status(ctx context.Context, out io.Writer) error {
 		fmt.Fprintln(out)
 	}
 	for _, i := range s.Instances {
+		if i.External {
+			fmt.Fprintf(out, "  %s %s at %s, external\n", i.Version, i.State, i.Address)
+			continue
+		}
 		fmt.Fprintf(out, "  %s %s\n", i.Version, i.State)
 	}
 	for _, n := range s.Names {

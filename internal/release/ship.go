@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,7 +65,7 @@ func (e *Engine) ship(ctx context.Context, r *run, s *abt2.State) (abt2.Outcome,
 			continue
 		}
 		failed[v] = failures[i].Error()
-		out.Failed = append(out.Failed, abt2.Failure{Version: v, Reason: failures[i].Error(), Log: e.lastLines(ctx, v, 20)})
+		out.Failed = append(out.Failed, abt2.Failure{Version: v, Reason: failures[i].Error(), Log: e.lastLines(ctx, s.Versions[v], 20)})
 	}
 	s, err := e.Store.Update(ctx, func(s *abt2.State) error {
 		return s.Shipped(q.Product, abt2.Actor{Now: time.Now()}, good, failed)
@@ -89,7 +90,7 @@ func (e *Engine) ship(ctx context.Context, r *run, s *abt2.State) (abt2.Outcome,
 
 // bringUp starts one version and waits until all its instances are healthy.
 func (e *Engine) bringUp(ctx context.Context, r *run, s *abt2.State, v abt2.VersionID) error {
-	ver, scale := s.Versions[v], s.Modules[v.Module].Scale
+	ver, scale := s.Versions[v], scaleOf(s, v)
 	if !runsInPreview(ver) {
 		r.report(v.Module, "held", "%s is a job: it starts at commit", v)
 		return nil
@@ -97,7 +98,11 @@ func (e *Engine) bringUp(ctx context.Context, r *run, s *abt2.State, v abt2.Vers
 	if err := e.placing.take(ctx); err != nil {
 		return err
 	}
-	r.tell(abt2.Progress{Module: v.Module, Step: "start", Text: fmt.Sprintf("starting %s", v), Total: scale})
+	text := "starting %s"
+	if ver.External() {
+		text = "checking %s, which is external"
+	}
+	r.tell(abt2.Progress{Module: v.Module, Step: "start", Text: fmt.Sprintf(text, v), Total: scale})
 	err := e.runVersion(ctx, s, v, scale)
 	e.placing.Unlock()
 	if err != nil {
@@ -110,15 +115,19 @@ func (e *Engine) bringUp(ctx context.Context, r *run, s *abt2.State, v abt2.Vers
 	defer cancel()
 	last := -1
 	err = e.await(wait, func() bool {
-		n := min(healthy(e.running(false), v), scale)
+		running := e.running(false)
+		n := min(healthy(running, v), scale)
 		if n != last {
 			last = n
 			r.tell(abt2.Progress{Module: v.Module, Step: "wait", Text: fmt.Sprintf("%s: %d of %d healthy", v, n, scale), Done: n, Total: scale})
 		}
-		return n == scale
+		return stands(running, ver, scale)
 	})
+	if err == nil {
+		err = e.checkResolved(ctx, ver)
+	}
 	if err != nil {
-		if why := e.complaint(v); why != "" && errors.Is(err, errLate) {
+		if why := e.complaint(ver); why != "" && errors.Is(err, errLate) {
 			err = fmt.Errorf("%w: %s", err, why)
 		}
 		r.report(v.Module, "failed", "%s: %v", v, err)
@@ -128,14 +137,16 @@ func (e *Engine) bringUp(ctx context.Context, r *run, s *abt2.State, v abt2.Vers
 	return nil
 }
 
-// complaint is what the platform says of a version's instances that are not healthy.
-func (e *Engine) complaint(v abt2.VersionID) string {
+// complaint is what the platform says of a version's instances that are not
+// healthy: of the first, and of every address of an external version.
+func (e *Engine) complaint(ver *abt2.Version) string {
+	var out []string
 	for _, i := range e.running(false) {
-		if i.Version == v && i.State != abt2.InstanceHealthy && i.Detail != "" {
-			return i.Detail
+		if i.Version == ver.ID && i.State != abt2.InstanceHealthy && i.Detail != "" && (ver.External() || len(out) == 0) {
+			out = append(out, i.Detail)
 		}
 	}
-	return ""
+	return strings.Join(out, "; ")
 }
 
 // unship takes targets out of the preview.
@@ -188,5 +199,5 @@ func shipFailed(failures []abt2.Failure) error {
 			text += "\n    " + l
 		}
 	}
-	return abt2.Errorf(abt2.CodeFailed, "%d of the versions failed and were stopped, the others stay shipped; their logs: abt2 logs MODULE@V%s", len(failures), text)
+	return abt2.Errorf(abt2.CodeFailed, "%d of the versions failed and are not in the preview, the others stay shipped; their logs: abt2 logs MODULE@V%s", len(failures), text)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"abt2.dev"
 )
@@ -49,6 +50,7 @@ func (e *Engine) Status(ctx context.Context, product abt2.ProductName) (abt2.Sta
 	for _, i := range e.running(true) {
 		out.Instances = append(out.Instances, abt2.InstanceStatus{
 			ID: i.ID, Module: i.Version.Module, Version: i.Version, Address: i.Address, State: i.State, Restarts: i.Restarts, Detail: i.Detail,
+			External: s.Versions[i.Version].External(),
 		})
 	}
 	for _, name := range sortedModules(s.Modules) {
@@ -129,6 +131,9 @@ func nextFor(s *abt2.State, product abt2.ProductName, operator string) string {
 	for _, m := range sortedModules(sess.Targets) {
 		switch sess.Targets[m].State() {
 		case abt2.TargetFailed:
+			if ver := s.Versions[sess.Targets[m].Put]; ver.External() {
+				return fmt.Sprintf("abt2 ship %s%s once every address of %s answers", m, op, ver.ID)
+			}
 			return fmt.Sprintf("abt2 logs %s to see why it failed; then abt2 config put%s --name=%s --path=ARTIFACT", sess.Targets[m].Put, op, m)
 		case abt2.TargetPut, abt2.TargetStale:
 			return "abt2 ship all" + op
@@ -165,6 +170,9 @@ func (e *Engine) Logs(ctx context.Context, q abt2.LogsRequest, w io.Writer) erro
 	v, err := e.logVersion(s, q)
 	if err != nil {
 		return err
+	}
+	if ver := s.Versions[v]; ver.External() {
+		return abt2.Errorf(abt2.CodeRefused, "%s is external: what it prints is where it runs, at %s", v, strings.Join(ver.Config.External, ", "))
 	}
 	return logs.Logs(ctx, v, q.Tail, q.Follow, w)
 }

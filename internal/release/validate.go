@@ -53,13 +53,20 @@ func (e *Engine) platformDifferences(s *abt2.State) []abt2.Difference {
 	var out []abt2.Difference
 	running, want := e.running(true), e.wanted(s)
 	for _, v := range sortedVersions(want) {
-		if n := healthy(running, v); n != want[v] {
-			is := fmt.Sprintf("%d healthy", n)
-			if why := e.complaint(v); why != "" {
-				is += " (" + why + ")"
-			}
-			out = append(out, abt2.Difference{Part: "platform", Object: v.String(), Should: fmt.Sprintf("%d healthy", want[v]), Is: is, Remedy: remedy})
+		ver := s.Versions[v]
+		n := healthy(running, v)
+		if stands(running, ver, want[v]) && (n == want[v] || ver.External()) {
+			continue
 		}
+		is := fmt.Sprintf("%d healthy", n)
+		if why := e.complaint(ver); why != "" {
+			is += " (" + why + ")"
+		}
+		d := abt2.Difference{Part: "platform", Object: v.String(), Should: fmt.Sprintf("%d healthy", want[v]), Is: is, Remedy: remedy}
+		if ver.External() {
+			d.Should, d.Remedy = "every address healthy", "start it where it runs: abt2 routes to it again by itself"
+		}
+		out = append(out, d)
 	}
 	for _, i := range running {
 		switch {

@@ -18,6 +18,9 @@ func sortedVersions[T any](m map[abt2.VersionID]T) []abt2.VersionID {
 // runVersion makes the platform run a version at a scale.
 func (e *Engine) runVersion(ctx context.Context, s *abt2.State, v abt2.VersionID, scale int) error {
 	ver := s.Versions[v]
+	if ver.External() {
+		return e.Platform.Apply(ctx, abt2.Workload{Version: *ver, Scale: scale})
+	}
 	source, err := e.Artifacts.Unpacked(ctx, ver.Artifact)
 	if err != nil {
 		return err
@@ -64,7 +67,7 @@ func (e *Engine) wanted(s *abt2.State) map[abt2.VersionID]int {
 	defer e.mu.Unlock()
 	for v := range e.starting {
 		if out[v] == 0 && s.Versions[v] != nil { // a state read a moment ago may not have it yet
-			out[v] = s.Modules[v.Module].Scale
+			out[v] = scaleOf(s, v)
 		}
 	}
 	return out
@@ -140,7 +143,11 @@ func (e *Engine) stopUnused(ctx context.Context, r *run, prune bool) error {
 		if want[v] > 0 || (s.Versions[v] == nil && !prune) {
 			continue
 		}
-		r.report(v.Module, "stop", "stopping %s", v)
+		if ver := s.Versions[v]; ver.External() {
+			r.report(v.Module, "stop", "letting go of %s, which goes on where it runs", v)
+		} else {
+			r.report(v.Module, "stop", "stopping %s", v)
+		}
 		if err := e.Platform.Remove(ctx, v); err != nil {
 			return abt2.Wrap(abt2.CodeFailed, err, "%s could not be stopped; again: abt2 refresh", v)
 		}
@@ -158,11 +165,12 @@ func (e *Engine) runningVersions() []abt2.VersionID {
 }
 
 // lastLines returns the end of what the version's instances printed.
-func (e *Engine) lastLines(ctx context.Context, v abt2.VersionID, n int) []string {
+func (e *Engine) lastLines(ctx context.Context, ver *abt2.Version, n int) []string {
 	logs, ok := e.Platform.(abt2.LogReader)
-	if !ok {
+	if !ok || ver.External() {
 		return nil
 	}
+	v := ver.ID
 	var b strings.Builder
 	if err := logs.Logs(ctx, v, n, false, &b); err != nil {
 		return []string{fmt.Sprintf("(its logs cannot be read: %v)", err)}

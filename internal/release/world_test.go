@@ -290,6 +290,8 @@ func decodeModule(b []byte, source string) (abt2.ConfigPatch, error) {
 			p.Kind = &kind
 		case "prefix":
 			p.Prefix = &v
+		case "health":
+			p.Health = &v
 		case "ready":
 			d := abt2.Duration(0)
 			if err := d.UnmarshalText([]byte(v)); err != nil {
@@ -299,6 +301,11 @@ func decodeModule(b []byte, source string) (abt2.ConfigPatch, error) {
 		case "preview":
 			mode := abt2.PreviewMode(v)
 			p.Preview = &mode
+		case "external":
+			p.External = abt2.External(strings.FieldsFunc(v, func(r rune) bool { return r == ',' }))
+			if p.External == nil {
+				p.External = abt2.External{}
+			}
 		case "instances":
 			n := 0
 			if _, err := fmt.Sscan(v, &n); err != nil {

@@ -61,6 +61,7 @@ func (c *Config) check() error {
 // The data folder's parts.
 func (c Config) artifactsDir() string { return filepath.Join(c.DataDir, "artifacts") }
 func (c Config) platformDir() string  { return platformDir(c.DataDir) }
+func (c Config) externalDir() string  { return filepath.Join(c.DataDir, "external") }
 func (c Config) edgeDir() string      { return edgeDir(c.DataDir) }
 
 func platformDir(data string) string { return filepath.Join(data, "platform") }

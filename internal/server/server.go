@@ -14,7 +14,9 @@ import (
 	"abt2.dev"
 	"abt2.dev/internal/api"
 	"abt2.dev/internal/artifact"
+	"abt2.dev/internal/driver/all"
 	"abt2.dev/internal/driver/builtin"
+	"abt2.dev/internal/driver/external"
 	"abt2.dev/internal/driver/process"
 	"abt2.dev/internal/feed"
 	"abt2.dev/internal/release"
@@ -78,6 +80,11 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	outside, err := external.Open(external.Config{Dir: c.externalDir(), Log: c.Log})
+	if err != nil {
+		return err
+	}
+	defer outside.Close()
 	supervisor, err := superviseEdge(c, address, secrets.issue(kindEdge, edgeID))
 	if err != nil {
 		return err
@@ -107,12 +114,13 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 	run("edge", supervisor.Run)
 	engine := release.New(release.Config{
-		Store: state, Artifacts: artifacts, Platform: platform,
+		Store: state, Artifacts: artifacts, Platform: all.Platform(platform, outside),
 		Edges:        []release.EdgeTarget{{ID: edgeID, Edge: builtin.NewEdge(routersFeed, edgeID), Address: edge.URL}},
 		Registry:     builtin.NewRegistry(routersFeed, []string{edgeID}),
 		Routers:      routers{routersFeed},
 		DecodeModule: artifact.DecodeModule,
 		NewName:      newName(c.DataDir),
+		Own:          ownAddresses(address, edge.Addresses),
 		EdgeURL:      edge.URL,
 		InstanceEnv:  map[string]string{"ABT2_SERVER": "http://" + address},
 		Faults:       allowed,

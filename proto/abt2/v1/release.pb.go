@@ -346,8 +346,10 @@ type ConfigPatch struct {
 	// hold or run.
 	Preview *string `protobuf:"bytes,11,opt,name=preview,proto3,oneof" json:"preview,omitempty"`
 	Compat  *string `protobuf:"bytes,12,opt,name=compat,proto3,oneof" json:"compat,omitempty"`
-	// The first scale of a module never released before.
-	Instances     *int32 `protobuf:"varint,13,opt,name=instances,proto3,oneof" json:"instances,omitempty"`
+	// The first scale of a module that abt2 has never run before.
+	Instances *int32 `protobuf:"varint,13,opt,name=instances,proto3,oneof" json:"instances,omitempty"`
+	// Where the version answers, if abt2 is not to run it: host:port, or dns:NAME.
+	External      *StringList `protobuf:"bytes,14,opt,name=external,proto3" json:"external,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -471,6 +473,13 @@ func (x *ConfigPatch) GetInstances() int32 {
 		return *x.Instances
 	}
 	return 0
+}
+
+func (x *ConfigPatch) GetExternal() *StringList {
+	if x != nil {
+		return x.External
+	}
+	return nil
 }
 
 // StringList tells an empty list from none.
@@ -875,7 +884,7 @@ const file_abt2_v1_release_proto_rawDesc = "" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x16\n" +
-	"\x06format\x18\x04 \x01(\tR\x06format\"\xd6\x04\n" +
+	"\x06format\x18\x04 \x01(\tR\x06format\"\x87\x05\n" +
 	"\vConfigPatch\x12\x17\n" +
 	"\x04kind\x18\x01 \x01(\tH\x00R\x04kind\x88\x01\x01\x12\x1b\n" +
 	"\x06prefix\x18\x02 \x01(\tH\x01R\x06prefix\x88\x01\x01\x12-\n" +
@@ -891,7 +900,8 @@ const file_abt2_v1_release_proto_rawDesc = "" +
 	" \x01(\tH\x04R\bfallback\x88\x01\x01\x12\x1d\n" +
 	"\apreview\x18\v \x01(\tH\x05R\apreview\x88\x01\x01\x12\x1b\n" +
 	"\x06compat\x18\f \x01(\tH\x06R\x06compat\x88\x01\x01\x12!\n" +
-	"\tinstances\x18\r \x01(\x05H\aR\tinstances\x88\x01\x01B\a\n" +
+	"\tinstances\x18\r \x01(\x05H\aR\tinstances\x88\x01\x01\x12/\n" +
+	"\bexternal\x18\x0e \x01(\v2\x13.abt2.v1.StringListR\bexternalB\a\n" +
 	"\x05_kindB\t\n" +
 	"\a_prefixB\v\n" +
 	"\t_env_fileB\t\n" +
@@ -972,14 +982,15 @@ var file_abt2_v1_release_proto_depIdxs = []int32{
 	5,  // 5: abt2.v1.ConfigPatch.env:type_name -> abt2.v1.StringMap
 	12, // 6: abt2.v1.ConfigPatch.ready_timeout:type_name -> google.protobuf.Duration
 	12, // 7: abt2.v1.ConfigPatch.stop_grace:type_name -> google.protobuf.Duration
-	10, // 8: abt2.v1.StringMap.values:type_name -> abt2.v1.StringMap.ValuesEntry
-	11, // 9: abt2.v1.Event.time:type_name -> google.protobuf.Timestamp
-	1,  // 10: abt2.v1.Session.TargetsEntry.value:type_name -> abt2.v1.Target
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	4,  // 8: abt2.v1.ConfigPatch.external:type_name -> abt2.v1.StringList
+	10, // 9: abt2.v1.StringMap.values:type_name -> abt2.v1.StringMap.ValuesEntry
+	11, // 10: abt2.v1.Event.time:type_name -> google.protobuf.Timestamp
+	1,  // 11: abt2.v1.Session.TargetsEntry.value:type_name -> abt2.v1.Target
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_abt2_v1_release_proto_init() }

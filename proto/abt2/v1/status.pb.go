@@ -430,9 +430,11 @@ type InstanceStatus struct {
 	// host:port. Empty for jobs.
 	Address string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
 	// starting, healthy, unhealthy, backoff, stopping or unreachable.
-	State         string `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
-	Restarts      int32  `protobuf:"varint,6,opt,name=restarts,proto3" json:"restarts,omitempty"`
-	Detail        string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	State    string `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	Restarts int32  `protobuf:"varint,6,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	Detail   string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	// abt2 neither starts nor stops it.
+	External      bool `protobuf:"varint,8,opt,name=external,proto3" json:"external,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -514,6 +516,13 @@ func (x *InstanceStatus) GetDetail() string {
 		return x.Detail
 	}
 	return ""
+}
+
+func (x *InstanceStatus) GetExternal() bool {
+	if x != nil {
+		return x.External
+	}
+	return false
 }
 
 // NameStatus is an unversioned name as it stands.
@@ -951,7 +960,7 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\x04link\x18\x06 \x01(\tR\x04link\x1a:\n" +
 	"\fModulesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb6\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd2\x01\n" +
 	"\x0eInstanceStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06module\x18\x02 \x01(\tR\x06module\x12\x18\n" +
@@ -959,7 +968,8 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\x14\n" +
 	"\x05state\x18\x05 \x01(\tR\x05state\x12\x1a\n" +
 	"\brestarts\x18\x06 \x01(\x05R\brestarts\x12\x16\n" +
-	"\x06detail\x18\a \x01(\tR\x06detail\"r\n" +
+	"\x06detail\x18\a \x01(\tR\x06detail\x12\x1a\n" +
+	"\bexternal\x18\b \x01(\bR\bexternal\"r\n" +
 	"\n" +
 	"NameStatus\x12\x16\n" +
 	"\x06module\x18\x01 \x01(\tR\x06module\x12\x18\n" +
