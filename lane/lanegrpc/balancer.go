@@ -207,7 +207,7 @@ func (p *picker) nonePicked(v *route.Version, c *call) error {
 		if !known || at.state != connectivity.TransientFailure {
 			return balancer.ErrNoSubConnAvailable // it is being connected to, or soon will be
 		}
-		failed = fmt.Errorf("%s at %s: %w", in.To[0], in.Address, at.err)
+		failed = fmt.Errorf("%s/%s at %s: %w", in.Version, in.ID, in.Address, at.err)
 	}
 	if failed == nil || c.attempts > 0 {
 		return c.noOther()
