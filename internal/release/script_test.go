@@ -46,12 +46,15 @@ type world struct {
 	faults   release.Faults
 	engine   *release.Engine
 	stop     func()
+
+	met   map[string]string // instances, by id
+	metOf map[string]int    // how many, by version
 }
 
 func newWorld(t *testing.T) *world {
 	w := &world{
 		store: storetest.NewMemory("epoch"), platform: fake.NewPlatform(), edge: &edge{}, routers: &routers{changed: make(chan struct{})},
-		builds: &builds{held: map[string][]byte{}},
+		builds: &builds{held: map[string][]byte{}}, met: map[string]string{}, metOf: map[string]int{},
 	}
 	w.start(t)
 	t.Cleanup(func() { w.stop() })
@@ -232,8 +235,21 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 	if out.Len() == 0 {
 		return "ok\n"
 	}
-	return revision.ReplaceAllString(out.String(), "revision N")
+	return instanceID.ReplaceAllStringFunc(revision.ReplaceAllString(out.String(), "revision N"), w.nameInstance)
 }
+
+// nameInstance counts the instances of each version as they are first met:
+// their own numbers depend on which of several versions was started first.
+func (w *world) nameInstance(id string) string {
+	if w.met[id] == "" {
+		version := id[:strings.LastIndexByte(id, '-')+1]
+		w.met[id] = version + string(rune('a'+w.metOf[version]))
+		w.metOf[version]++
+	}
+	return w.met[id]
+}
+
+var instanceID = regexp.MustCompile(`\b[a-z]+-\d+-\d+\b`)
 
 // revision is a number that depends on how many changes were published as one.
 var revision = regexp.MustCompile(`revision \d+`)
