@@ -34,7 +34,10 @@ type Config struct {
 }
 
 // Store keeps artifacts. Its methods may be called from several goroutines.
-type Store struct{ Config }
+type Store struct {
+	Config
+	holds holds
+}
 
 // Open makes the folder ready and removes what a crash left half done.
 func Open(c Config) (*Store, error) {
@@ -45,7 +48,7 @@ func Open(c Config) (*Store, error) {
 	if err := removeAll(s.tmp()); err != nil {
 		return nil, s.failure(err, "artifact folder %s: remains of an interrupted upload cannot be removed", s.Dir)
 	}
-	for _, dir := range []string{s.tmp(), filepath.Join(s.Dir, "blobs"), filepath.Join(s.Dir, "ready")} {
+	for _, dir := range []string{s.tmp(), s.blobs(), filepath.Join(s.Dir, "ready")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, s.failure(err, "artifact folder %s: cannot be made", s.Dir)
 		}
@@ -54,7 +57,8 @@ func Open(c Config) (*Store, error) {
 }
 
 func (s *Store) tmp() string               { return filepath.Join(s.Dir, "tmp") }
-func (s *Store) blob(digest string) string { return filepath.Join(s.Dir, "blobs", digest) }
+func (s *Store) blobs() string             { return filepath.Join(s.Dir, "blobs") }
+func (s *Store) blob(digest string) string { return filepath.Join(s.blobs(), digest) }
 
 var digestRule = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
@@ -99,7 +103,7 @@ func (s *Store) Put(ctx context.Context, a abt2.Artifact, body io.Reader) error 
 		err = os.Rename(f.Name(), s.blob(a.Digest))
 	}
 	if err == nil {
-		err = syncFolder(filepath.Join(s.Dir, "blobs"))
+		err = syncFolder(s.blobs())
 	}
 	if err != nil {
 		return s.failure(err, "%s: nothing was stored", a.Name)
@@ -166,6 +170,7 @@ func (s *Store) open(a abt2.Artifact) (*os.File, error) {
 // Remove deletes all artifacts but those whose digest is in keep, and tells how
 // many and how many bytes of disk that gave free. It must not run while an
 // artifact that was found here is not yet named by what keep is derived from.
+// While a Hold is in force it removes nothing, which is no error.
 func (s *Store) Remove(ctx context.Context, keep map[string]bool) (removed int, freed int64, err error) {
 	for _, place := range []string{"ready", "blobs"} { // a blob last, so that it is counted once its folder is gone
 		entries, err := os.ReadDir(filepath.Join(s.Dir, place))
@@ -179,7 +184,10 @@ func (s *Store) Remove(ctx context.Context, keep map[string]bool) (removed int, 
 			if ctx.Err() != nil {
 				return removed, freed, abt2.Wrap(abt2.CodeUnavailable, context.Cause(ctx), "not all artifacts were removed; the next clean does it")
 			}
-			n, err := s.discard(filepath.Join(s.Dir, place, e.Name()))
+			n, held, err := s.discardUnheld(filepath.Join(s.Dir, place, e.Name()))
+			if held {
+				return removed, freed, nil
+			}
 			freed += n
 			if err != nil {
 				return removed, freed, s.failure(err, "artifact %s cannot be removed", e.Name())

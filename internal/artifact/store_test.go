@@ -362,3 +362,30 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("got %q, %v", b, err)
 	}
 }
+
+// While somebody holds what is here nothing is removed; afterwards it is.
+func TestHold(t *testing.T) {
+	s, err := artifact.Open(artifact.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := "#!/bin/sh\n"
+	sum := sha256.Sum256([]byte(content))
+	a := abt2.Artifact{Digest: hex.EncodeToString(sum[:]), Size: int64(len(content)), Name: "api", Format: abt2.FormatExecutable}
+	if err := s.Put(t.Context(), a, strings.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	first, second := s.Hold(), s.Hold()
+	first()
+	first() // once counts
+	if n, _, err := s.Remove(t.Context(), nil); n != 0 || err != nil || !s.Has(a.Digest) || !s.Intact(t.Context(), a.Digest) {
+		t.Errorf("removed %d, %v, while it is held", n, err)
+	}
+	second()
+	if n, _, err := s.Remove(t.Context(), nil); n != 1 || err != nil || s.Has(a.Digest) || s.Intact(t.Context(), a.Digest) {
+		t.Errorf("removed %d, %v", n, err)
+	}
+	if _, err := s.Size(a.Digest); abt2.CodeOf(err) != abt2.CodeNotFound {
+		t.Errorf("size of what is not here: %v", err)
+	}
+}

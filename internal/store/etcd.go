@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -13,6 +14,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"golang.org/x/sys/unix"
 
 	"abt2.dev"
 )
@@ -22,7 +24,7 @@ const (
 	maxRequestBytes = 10 << 20 // more is against etcd's own advice
 )
 
-// start brings up etcd, its client, and a state in it.
+// start brings up etcd and its client.
 func (s *Store) start(ctx context.Context, c Config) error {
 	folder := filepath.Join(s.dir, "etcd")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -31,9 +33,12 @@ func (s *Store) start(ctx context.Context, c Config) error {
 	if err := os.Chmod(folder, 0o700); err != nil { // tokens lie in it
 		return abt2.Wrap(abt2.CodeFailed, err, "data folder %s: belongs to someone else; choose another with --data", s.dir)
 	}
-	e, err := embed.StartEtcd(settings(c, folder))
+	if err := s.room(folder); err != nil {
+		return err
+	}
+	e, err := startEtcd(settings(c, folder))
 	if err != nil {
-		return abt2.Wrap(abt2.CodeFailed, err, "the database in %s cannot be opened", s.dir)
+		return abt2.Wrap(abt2.CodeFailed, err, "the database in %s cannot be opened; make sure that its disk is not full and that the folder's owner may write there", s.dir)
 	}
 	s.etcd = e
 	select {
@@ -44,10 +49,37 @@ func (s *Store) start(ctx context.Context, c Config) error {
 		return abt2.Wrap(abt2.CodeUnavailable, context.Cause(ctx), "the database in %s was not ready in time", s.dir)
 	}
 	s.client = v3client.New(e.Server)
-	if err := s.makeRoom(ctx); err != nil {
-		return err
+	return s.makeRoom(ctx)
+}
+
+// startEtcd starts etcd. What it panics with, as on a disk that takes no more, is
+// an error like others.
+func startEtcd(c *embed.Config) (e *embed.Etcd, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			e, err = nil, fmt.Errorf("etcd: %v", r)
+		}
+	}()
+	return embed.StartEtcd(c)
+}
+
+// newRoom is what a new database takes at once: its log is written in files of
+// 64 MiB, allocated as a whole.
+const newRoom = 96 << 20
+
+// room makes sure that a new database finds the room it takes.
+func (s *Store) room(folder string) error {
+	if _, err := os.Lstat(filepath.Join(folder, "member")); err == nil {
+		return nil
 	}
-	return s.initialise(ctx)
+	var st unix.Statfs_t
+	if err := unix.Statfs(folder, &st); err != nil {
+		return nil // no reason to stop here
+	}
+	if free := uint64(st.Bavail) * uint64(st.Bsize); free < newRoom {
+		return abt2.Errorf(abt2.CodeFailed, "data folder %s: %d MiB of its disk are free, and a new database takes %d; free some space, or choose another with --data", s.dir, free>>20, newRoom>>20)
+	}
+	return nil
 }
 
 // settings make etcd a library: alone, quick to elect itself, deaf.
@@ -58,7 +90,7 @@ func settings(c Config, folder string) *embed.Config {
 	e.InitialCluster = e.InitialClusterFromName(e.Name)
 	e.ListenPeerUrls, e.ListenClientUrls = nil, nil // no listeners: the client is in this process
 	e.TickMs, e.ElectionMs = 10, 100                // alone there is nobody to wait for
-	e.QuotaBackendBytes = c.Quota
+	e.QuotaBackendBytes = c.quota()
 	e.MaxTxnOps = maxTxnOps
 	e.MaxRequestBytes = maxRequestBytes
 	// Only the newest revision is ever read.
@@ -101,12 +133,17 @@ func (s *Store) makeRoom(ctx context.Context) error {
 	return nil
 }
 
+// newEpoch returns a name that no table had before.
+func newEpoch() string {
+	epoch := make([]byte, 16)
+	_, _ = rand.Read(epoch) // never fails
+	return hex.EncodeToString(epoch)
+}
+
 // initialise makes the state of a fresh installation where there is none, and
 // checks that an existing one can be read.
 func (s *Store) initialise(ctx context.Context) error {
-	epoch := make([]byte, 16)
-	_, _ = rand.Read(epoch) // never fails
-	ops, err := first(abt2.NewState(hex.EncodeToString(epoch)))
+	ops, err := first(abt2.NewState(newEpoch()))
 	if err != nil {
 		return err
 	}

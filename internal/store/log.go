@@ -10,9 +10,9 @@ import (
 
 // zapTo returns a logger for etcd that writes to log. What etcd says is detail
 // to operators of abt2, even what it calls an error: what matters to them comes
-// back as the error of a call.
+// back as the error of a call. Where etcd would end the process it panics instead.
 func zapTo(log *slog.Logger) *zap.Logger {
-	return zap.New(slogCore{log.With("part", "etcd")})
+	return zap.New(slogCore{log.With("part", "etcd")}, zap.WithFatalHook(zapcore.WriteThenPanic))
 }
 
 // slogCore is a zapcore.Core on a slog.Logger.

@@ -20,6 +20,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -43,6 +44,8 @@ type Config struct {
 	Quota int64
 	Log   *slog.Logger
 }
+
+func (c Config) quota() int64 { return cmp.Or(c.Quota, 2<<30) }
 
 // Store is the state on disk. Its methods may be called from several
 // goroutines. When a context ends while a change is on its way, the change may
@@ -73,9 +76,6 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil || c.Dir == "" {
 		return nil, abt2.Wrap(abt2.CodeInvalid, err, "--data %q: must name a folder", c.Dir)
 	}
-	if c.Quota == 0 {
-		c.Quota = 2 << 30
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, abt2.Wrap(abt2.CodeFailed, err, "data folder %s: cannot be made; choose another with --data", dir)
 	}
@@ -83,8 +83,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, quota: c.Quota, lock: lock}
-	if err := s.start(ctx, c); err != nil {
+	s := &Store{dir: dir, quota: c.quota(), lock: lock}
+	err = s.start(ctx, c)
+	if err == nil {
+		err = s.initialise(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -234,5 +235,77 @@ func TestFiveHundredModules(t *testing.T) {
 	s := open(t, store.Config{Dir: t.TempDir()})
 	if _, err := s.Update(t.Context(), func(st *abt2.State) error { return storetest.Fill(st, 500) }); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestDumpAndRestore: everything but the epoch comes back, history included.
+func TestDumpAndRestore(t *testing.T) {
+	s := open(t, store.Config{Dir: t.TempDir()})
+	want, err := s.Update(t.Context(), func(st *abt2.State) error { return storetest.Fill(st, 300) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 600 { // more history than one page
+		if _, err := s.Update(t.Context(), func(st *abt2.State) error {
+			return st.SetScale(abt2.DefaultProduct, abt2.Actor{Operator: "lihua"}, map[abt2.ModuleName]int{"module-0": 1 + i%2})
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err = s.State(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	history, err := s.Events(t.Context(), abt2.DefaultProduct, 0)
+	if err != nil || len(history) < 600 {
+		t.Fatalf("%d events, %v", len(history), err)
+	}
+	var dump bytes.Buffer
+	dumped, revision, err := s.Dump(t.Context(), &dump)
+	if err != nil || revision == 0 || encode(t, dumped) != encode(t, want) {
+		t.Fatalf("dumped at revision %d is\n%s\nwant\n%s, %v", revision, encode(t, dumped), encode(t, want), err)
+	}
+
+	dir := t.TempDir()
+	restored, err := store.Restore(t.Context(), store.Config{Dir: dir, Log: slog.New(slog.DiscardHandler)}, bytes.NewReader(dump.Bytes()), func(st *abt2.State) error {
+		st.Restored(abt2.Actor{Operator: "ann"}, abt2.Given{Environment: 1000}, "a backup")
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := open(t, store.Config{Dir: dir})
+	got, err := r.State(t.Context())
+	if err != nil || got.Epoch == want.Epoch || got.Epoch != restored.Epoch || got.LastEnvironment != 1000 {
+		t.Fatalf("epoch was %s, is %s, %s was said; last environment %d, %v", want.Epoch, got.Epoch, restored.Epoch, got.LastEnvironment, err)
+	}
+	got.Epoch, got.LastEnvironment = want.Epoch, want.LastEnvironment
+	if encode(t, got) != encode(t, want) {
+		t.Errorf("restored\n%s\nwant\n%s", encode(t, got), encode(t, want))
+	}
+	again, err := r.Events(t.Context(), abt2.DefaultProduct, 0)
+	if err != nil || len(again) != len(history)+1 || again[0].Verb != "restore" || again[0].Seq != history[0].Seq+1 || encode(t, again[1:]) != encode(t, history) {
+		t.Errorf("history of %d events became %d, beginning with %+v, %v", len(history), len(again), again[0], err)
+	}
+}
+
+// TestForeignDump: what this abt2 would lose is not restored.
+func TestForeignDump(t *testing.T) {
+	const meta = `{"key":"/abt2/state/meta","value":{"schema":1,"epoch":"e","last_environment":0,"last_session":0,"last_event":0,"txn":""}}` + "\n"
+	for name, tc := range map[string]struct {
+		dump string
+		code abt2.Code
+	}{
+		"nothing":        {"", abt2.CodeRefused},
+		"no JSON":        {meta + "{", abt2.CodeInvalid},
+		"newer schema":   {strings.Replace(meta, `"schema":1`, `"schema":2`, 1), abt2.CodeRefused},
+		"newer field":    {strings.Replace(meta, `"txn"`, `"colour":1,"txn"`, 1), abt2.CodeRefused},
+		"newer record":   {meta + `{"key":"/abt2/fleet/1","value":{}}`, abt2.CodeRefused},
+		"newer event":    {meta + `{"key":"/abt2/event/00000000000000000001","value":{"colour":1}}`, abt2.CodeRefused},
+		"somebody's key": {meta + `{"key":"../etc","value":{}}`, abt2.CodeRefused},
+	} {
+		_, err := store.Restore(t.Context(), store.Config{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}, strings.NewReader(tc.dump), func(*abt2.State) error { return nil })
+		if abt2.CodeOf(err) != tc.code {
+			t.Errorf("%s: got %v (%s)", name, err, abt2.CodeOf(err))
+		}
 	}
 }
