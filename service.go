@@ -44,6 +44,10 @@ type Service interface {
 	// Logs writes what a module's instances printed, as LogReader does. Without
 	// a number the online version is meant, else the preview's, else the last.
 	Logs(ctx context.Context, r LogsRequest, w io.Writer) error
+	// Backup writes everything that is needed to begin again: the state as it is
+	// at one moment, and the builds that it names. Work goes on meanwhile. What
+	// has been written when an error is returned is of no use.
+	Backup(ctx context.Context, w io.Writer) error
 	// Status.Faults tells whether the server makes faults.
 	Disturber
 }

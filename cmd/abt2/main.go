@@ -36,6 +36,8 @@ func main() {
 		RunEdge:    runEdge,
 		RunShim:    runShim,
 		RunDown:    runDown,
+		RunRestore: runRestore,
+		RunDoctor:  runDoctor,
 	}).Run(ctx)
 	stop()
 	os.Exit(status)

@@ -40,6 +40,23 @@ func runServer(ctx context.Context, c cli.ServerConfig) error {
 	})
 }
 
+func runRestore(ctx context.Context, c cli.RestoreConfig) (cli.Restored, error) {
+	r, err := server.Restore(ctx, server.RestoreConfig{
+		From: c.From, Name: c.Name, DataDir: c.Data, Force: c.Force, Operator: c.Operator, Version: build().Version, Log: warnings(),
+	})
+	return cli.Restored{
+		Data: r.DataDir, Created: r.Created, Abt2: r.Abt2, Epoch: r.Epoch, Modules: r.Modules, Artifacts: r.Artifacts, Aside: r.Aside, Kept: r.Kept,
+	}, err
+}
+
+func runDoctor(ctx context.Context, c cli.ServerConfig) ([]cli.Finding, error) {
+	var out []cli.Finding
+	for _, f := range server.Examine(ctx, server.Config{DataDir: c.Data, Listen: c.Listen, EdgeListen: c.EdgeListen, Version: build().Version}) {
+		out = append(out, cli.Finding{Check: f.Check, Result: string(f.Result), Detail: f.Detail, Remedy: f.Remedy})
+	}
+	return out, ctx.Err()
+}
+
 func runEdge(ctx context.Context, dir string, takeover bool) error {
 	return server.RunEdge(ctx, dir, takeover)
 }
@@ -47,5 +64,10 @@ func runEdge(ctx context.Context, dir string, takeover bool) error {
 func runShim(ctx context.Context, dir string) error { return shim.Run(ctx, dir) }
 
 func runDown(ctx context.Context, dir string, dryRun bool) ([]string, error) {
-	return server.Down(ctx, dir, dryRun, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	return server.Down(ctx, dir, dryRun, warnings())
+}
+
+// warnings is the log of commands that work without a server.
+func warnings() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

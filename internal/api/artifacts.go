@@ -3,12 +3,10 @@ package api
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"hash"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strconv"
 
@@ -155,13 +153,7 @@ func (v *verified) Read(p []byte) (int, error) {
 // writeError answers with an error as the request's protocol has it.
 func writeError(ew *connect.ErrorWriter, w http.ResponseWriter, r *http.Request, err error) {
 	if r.Method == http.MethodHead {
-		var ce *connect.Error
-		if errors.As(err, &ce) {
-			if e := detailOf(ce); e != nil {
-				w.Header().Set(headerErrorCode, string(e.Code))
-				w.Header().Set(headerErrorMessage, url.PathEscape(e.Message))
-			}
-		}
+		headError(w, err)
 	}
 	_ = ew.Write(w, r, err) // fails where nobody listens
 }

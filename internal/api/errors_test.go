@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 
 	"abt2.dev"
@@ -30,6 +31,7 @@ var calls = map[string]func(context.Context, abt2.Service) error{
 		a := abt2.Artifact{Digest: strings.Repeat("a", 64), Size: 3, Name: "x", Format: abt2.FormatZip}
 		return s.Upload(ctx, a, strings.NewReader("abc"))
 	},
+	"GET": func(ctx context.Context, s abt2.Service) error { return s.Backup(ctx, io.Discard) },
 }
 
 func TestErrorsKeepCodeAndMessage(t *testing.T) {
@@ -47,6 +49,42 @@ func TestErrorsKeepCodeAndMessage(t *testing.T) {
 		}
 	}
 }
+
+// A backup that fails after its first byte does not look whole to anybody.
+func TestBackupFailsInTheMiddle(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		err  error
+		code abt2.Code
+		text string
+	}{
+		{"an error", abt2.Errorf(abt2.CodeFailed, "artifacts/ab is damaged"), abt2.CodeFailed, "artifacts/ab is damaged"},
+		{"a defect", errors.New("secret"), abt2.CodeInternal, "its log says why"},
+		{"an answer cut off", http.ErrAbortHandler, abt2.CodeUnavailable, "went away in the middle"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			client, _ := serve(t, &recorder{backup: []string{strings.Repeat("x", 100_000)}, err: tc.err})
+			var got strings.Builder
+			err := client.Backup(t.Context(), &got)
+			if abt2.CodeOf(err) != tc.code || !strings.Contains(err.Error(), tc.text) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("got %v (%q)", err, abt2.CodeOf(err))
+			}
+		})
+	}
+}
+
+// What cannot be written is told as that, not as the server's fault.
+func TestBackupToAFullDisk(t *testing.T) {
+	client, _ := serve(t, &recorder{backup: []string{"x"}})
+	err := client.Backup(t.Context(), fullDisk{})
+	if abt2.CodeOf(err) != abt2.CodeFailed || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("got %v (%q)", err, abt2.CodeOf(err))
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
 func TestOutcomeTravelsWithItsError(t *testing.T) {
 	svc := &recorder{outcome: abt2.Outcome{To: 43, Warnings: []string{"names lag"}}, err: abt2.Errorf(abt2.CodeCommitted, "switched, but")}

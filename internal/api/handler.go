@@ -59,6 +59,7 @@ func NewHandler(svc abt2.Service, auth Authenticator, log *slog.Logger, opts ...
 	a := &artifacts{svc: svc, log: log, max: o.maxArtifact, errors: connect.NewErrorWriter()}
 	mux.HandleFunc("HEAD "+artifactPath+"{sha256}", a.head)
 	mux.HandleFunc("PUT "+artifactPath+"{sha256}", a.put)
+	mux.Handle("GET "+backupPath, &backups{svc: svc, log: log, errors: connect.NewErrorWriter()})
 	return &guard{auth: auth, hosts: o.hosts, log: log, errors: connect.NewErrorWriter(), next: mux}
 }
 

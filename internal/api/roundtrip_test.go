@@ -102,6 +102,13 @@ func TestRoundTrip(t *testing.T) {
 				return b.String(), err
 			},
 			"web-1-1\tone\nweb-1-1\ttwo\xff\n", []any{filled[abt2.LogsRequest]()}},
+		{"Backup", recorder{backup: []string{"part\x00 one", "part two"}},
+			func(s abt2.Service) (any, error) {
+				var b strings.Builder
+				err := s.Backup(ctx, &b)
+				return b.String(), err
+			},
+			"part\x00 onepart two", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			client, _ := serve(t, &tc.svc)

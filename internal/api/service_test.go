@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"io"
+	"net/http"
 
 	"abt2.dev"
 )
@@ -27,6 +28,7 @@ type recorder struct {
 	env      abt2.EnvironmentStatus
 	fault    abt2.Fault
 	logs     []string
+	backup   []string // what is written before err
 	uploaded []byte
 	run      func(ctx context.Context) error // instead of err
 }
@@ -138,6 +140,19 @@ func (r *recorder) Logs(ctx context.Context, q abt2.LogsRequest, w io.Writer) er
 		if _, err := io.WriteString(w, l); err != nil {
 			return err
 		}
+	}
+	return r.err
+}
+
+func (r *recorder) Backup(ctx context.Context, w io.Writer) error {
+	r.note(ctx, "Backup")
+	for _, b := range r.backup {
+		if _, err := io.WriteString(w, b); err != nil {
+			return err
+		}
+	}
+	if r.err == http.ErrAbortHandler {
+		panic(r.err) // as a server that is killed
 	}
 	return r.err
 }

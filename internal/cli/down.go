@@ -17,10 +17,7 @@ abt2 server brings it back. Asks on a terminal; elsewhere --yes is needed.`,
   abt2 down --data=/srv/abt2 --yes`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := a.dataFolder()
-			if data != "" {
-				dir, err = absolute(data)
-			}
+			dir, err := a.folderOf(data)
 			if err != nil {
 				return err
 			}
@@ -50,8 +47,7 @@ abt2 server brings it back. Asks on a terminal; elsewhere --yes is needed.`,
 			return err
 		},
 	}
-	f := c.Flags()
-	f.StringVar(&data, "data", "", "the data folder, `DIR` (default ABT2_DATA, else "+defaultData+")")
+	a.dataFlag(c, &data)
 	a.yesFlag(c)
 	a.dryRunFlag(c)
 	a.jsonFlag(c)

@@ -33,6 +33,7 @@ type fake struct {
 	fault     abt2.Fault
 	envs      map[abt2.EnvironmentID]abt2.EnvironmentStatus
 	logs      string
+	backup    string // what is written before any error
 	uploads   [][]byte
 	puts      []abt2.PutRequest
 	duringRun func(ctx context.Context) error
@@ -148,6 +149,14 @@ func (f *fake) Logs(ctx context.Context, r abt2.LogsRequest, w io.Writer) error 
 	}
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+func (f *fake) Backup(_ context.Context, w io.Writer) error {
+	err := f.note("Backup")
+	if _, bad := io.WriteString(w, f.backup); bad != nil {
+		return bad
+	}
+	return err
 }
 
 // brief is v as JSON without what is zero.

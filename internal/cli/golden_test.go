@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"abt2.dev"
+	"abt2.dev/internal/cli"
 )
 
 const day = 24 * time.Hour
@@ -76,6 +77,14 @@ func plan() []abt2.PlanLine {
 
 func session(state abt2.SessionState, age time.Duration) *abt2.Session {
 	return &abt2.Session{ID: 12, Product: "default", Operator: "lihua", Description: "sprint 44", State: state, Created: ago(9 * day), Changed: ago(age)}
+}
+
+func findings() []cli.Finding {
+	return []cli.Finding{
+		{Check: "folder", Result: "ok", Detail: "/srv/abt2, for its owner alone"},
+		{Check: "disk", Result: "warn", Detail: "700 MiB of 8000 MiB are free", Remedy: "free some space"},
+		{Check: "port edge-listen", Result: "fail", Detail: "127.0.0.1:8080 is somebody else's", Remedy: "choose another with --edge-listen"},
+	}
 }
 
 // Each command, as a person and as a program see it.
@@ -196,6 +205,20 @@ func TestCommands(t *testing.T) {
 		{"drill_json", world{args: "drill --yes --json", drill: &fakeDrill{report: drillReport()}}},
 		{"drill_refused", world{args: "drill", drill: &fakeDrill{prepareErr: abt2.Errorf(abt2.CodeRefused, "default: the session has no preview yet")}}},
 		{"down", world{args: "down --data=/srv/abt2", stdin: "y\n", down: []string{"server 1234", "web-6-2"}}},
+		{"doctor", world{args: "doctor --data=/srv/abt2", findings: findings()}},
+		{"doctor_fine", world{args: "doctor --data=/srv/abt2", findings: findings()[:2]}},
+		{"doctor_json", world{args: "doctor --data=/srv/abt2 --json", findings: findings()[1:]}},
+		{"restore_new", world{args: "restore - --data=/srv/abt2 --op=lihua", stdin: "a backup", restored: cli.Restored{
+			Data: "/srv/abt2", Created: ago(2 * day), Abt2: "v0.1.0", Epoch: "e", Modules: 1, Artifacts: 12,
+		}}},
+		{"restore_force", world{args: "restore - --data=/srv/abt2 --force", stdin: "a backup", restored: cli.Restored{
+			Data: "/srv/abt2", Created: ago(2 * day), Abt2: "v0.1.0", Epoch: "e", Modules: 2, Artifacts: 1, Aside: "/srv/abt2.before-20260304T070607Z", Kept: true,
+		}}},
+		{"restore_json", world{args: "restore - --data=/srv/abt2 --json", stdin: "a backup", restored: cli.Restored{Data: "/srv/abt2", Created: ago(2 * day), Epoch: "e"}}},
+		{"restore_cut", world{args: "restore - --data=/srv/abt2", stdin: "a", err: abt2.Errorf(abt2.CodeInvalid, "backup from standard input: is cut short after byte 1, before its manifest; use another backup; nothing was restored")}},
+		{"restore_no_file", world{args: "restore /no/such/file --data=/srv/abt2"}},
+		{"backup_stdout", world{args: "backup -", svc: &fake{backup: "a backup\n"}}},
+		{"backup_nowhere", world{args: "backup /no/such/folder/file", svc: &fake{backup: "a backup\n"}}},
 		{"down_yes", world{args: "down --yes", env: map[string]string{"ABT2_DATA": "/srv/other"}}},
 		{"down_json", world{args: "down --yes --json", down: []string{"web-6-2"}}},
 		{"server", world{args: "server --data=/srv/abt2"}},

@@ -42,6 +42,10 @@ type Env struct {
 	// RunDown ends the server, the edge and the instances of a data folder and
 	// returns what it ended, or in a dry run would end, a line each.
 	RunDown func(ctx context.Context, dir string, dryRun bool) ([]string, error)
+	// RunRestore makes a data folder of a backup.
+	RunRestore func(ctx context.Context, c RestoreConfig) (Restored, error)
+	// RunDoctor checks what a server with these settings needs, or has.
+	RunDoctor func(ctx context.Context, c ServerConfig) ([]Finding, error)
 }
 
 // Build says what program this is.
@@ -169,10 +173,10 @@ var groups = []struct {
 		(*app).statusCommand, (*app).historyCommand, (*app).logsCommand, (*app).envCommand,
 	}},
 	{"care", "Taking care:", []func(*app) *cobra.Command{
-		(*app).validateCommand, (*app).refreshCommand, (*app).scaleCommand, (*app).routerCommand, (*app).drillCommand,
+		(*app).validateCommand, (*app).refreshCommand, (*app).scaleCommand, (*app).routerCommand, (*app).drillCommand, (*app).doctorCommand,
 	}},
 	{"run", "Running abt2:", []func(*app) *cobra.Command{
-		(*app).serverCommand, (*app).downCommand, (*app).versionCommand, (*app).completionCommand,
+		(*app).serverCommand, (*app).downCommand, (*app).backupCommand, (*app).restoreCommand, (*app).versionCommand, (*app).completionCommand,
 	}},
 }
 

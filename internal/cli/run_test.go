@@ -39,7 +39,9 @@ type world struct {
 	stdout     io.Writer // beside what is remembered
 	down       []string  // what RunDown ends
 	drill      *fakeDrill
-	err        error // of RunServer, RunEdge, RunShim, RunDown
+	restored   cli.Restored
+	findings   []cli.Finding
+	err        error // of RunServer, RunEdge, RunShim, RunDown, RunRestore, RunDoctor
 }
 
 // result is what the program did.
@@ -108,6 +110,18 @@ func run(t *testing.T, w world) result {
 		RunEdge: func(ctx context.Context, dir string, _ bool) error { return child(ctx, dir) },
 		RunShim: child,
 		RunDown: func(ctx context.Context, dir string, _ bool) ([]string, error) { return w.down, child(ctx, dir) },
+		RunRestore: func(_ context.Context, c cli.RestoreConfig) (cli.Restored, error) {
+			b, err := io.ReadAll(c.From)
+			if err != nil {
+				return cli.Restored{}, err
+			}
+			fmt.Fprintf(&w.svc.calls, "Restore %q %s to %s, force %v, by %s\n", b, c.Name, c.Data, c.Force, c.Operator)
+			return w.restored, w.err
+		},
+		RunDoctor: func(_ context.Context, c cli.ServerConfig) ([]cli.Finding, error) {
+			res.server = c
+			return w.findings, w.err
+		},
 	}).Run(w.ctx)
 	res.stdout, res.stderr = out.String(), errs.String()
 	return res

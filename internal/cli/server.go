@@ -59,6 +59,12 @@ Flags win over the environment, and that over the file.`,
 			return a.env.RunServer(cmd.Context(), config)
 		},
 	}
+	a.serverFlags(c, &settings)
+	return c
+}
+
+// serverFlags are for commands that need to know a server's settings.
+func (a *app) serverFlags(c *cobra.Command, settings *serverSettings) {
 	f := c.Flags()
 	for _, s := range serverFields {
 		if s.byDefault == "false" {
@@ -69,7 +75,6 @@ Flags win over the environment, and that over the file.`,
 	}
 	f.StringVar(&settings.config, "config", "", "a YAML file with settings, at `PATH`")
 	f.BoolVar(&settings.allowRoot, "allow-root", false, "run although the user is root")
-	return c
 }
 
 // ready prints the one line that a server prints.

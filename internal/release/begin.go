@@ -9,7 +9,7 @@ import (
 )
 
 // begin brings the engine from nothing to ready.
-func (e *Engine) begin(ctx context.Context) error {
+func (e *Engine) begin(ctx context.Context, moved <-chan struct{}) error {
 	if err := e.restoreRouters(ctx); err != nil {
 		return err
 	}
@@ -20,6 +20,9 @@ func (e *Engine) begin(ctx context.Context) error {
 		return err
 	}
 	if err := e.recall(ctx); err != nil {
+		return err
+	}
+	if err := e.handOver(ctx, moved); err != nil {
 		return err
 	}
 	mark, err := e.publish(ctx)
@@ -53,7 +56,7 @@ func (e *Engine) recall(ctx context.Context) error {
 		cancel()
 		if err != nil {
 			e.Log.Warn("an edge does not tell what it serves; instances that cannot be asked may be left out", "edge", t.ID, "error", err)
-		} else if m := got.Table.Mark; m.Epoch == s.Epoch && m.Revision > last.Mark.Revision {
+		} else if m := got.Table.Mark; m.Epoch != s.Epoch || m.Revision > last.Mark.Revision { // instances have ids of their own in every epoch
 			last = got.Table
 		}
 	}

@@ -97,7 +97,9 @@ type Config struct {
 	InstanceEnv map[string]string
 	// Faults is nil where nobody may ask for a fault.
 	Faults Faults
-	Log    *slog.Logger
+	// WriteBackup is abt2.Service's Backup.
+	WriteBackup func(ctx context.Context, w io.Writer) error
+	Log         *slog.Logger
 }
 
 // Engine runs releases. It implements abt2.Service. Its methods may be called
@@ -123,8 +125,10 @@ type Engine struct {
 
 	publishing lock // one publication at a time, so that marks and contents agree
 	published  abt2.EdgeRoutes
-	round      string // part of a mark's content; another one makes a new mark
-	syncers    []*syncer
+	// heldAt is where users of a product stay for now, whatever is online.
+	heldAt  map[abt2.ProductName]abt2.EnvironmentID
+	round   string // part of a mark's content; another one makes a new mark
+	syncers []*syncer
 
 	work context.Context // ends when Serve ends: the verbs' context
 	verb sync.WaitGroup
@@ -170,7 +174,7 @@ func (e *Engine) Serve(ctx context.Context) error {
 	for _, s := range e.syncers {
 		group.Go(func() { s.run(ctx) })
 	}
-	if err := e.begin(ctx); err != nil {
+	if err := e.begin(ctx, moved); err != nil {
 		return err
 	}
 	close(e.ready)

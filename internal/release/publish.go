@@ -34,6 +34,11 @@ func (e *Engine) publishLocked(ctx context.Context) (abt2.Mark, error) {
 		return abt2.Mark{}, err
 	}
 	routes := desiredRoutes(s, e.running(false), e.published.Table)
+	for i := range routes.Table.Products {
+		if p := &routes.Table.Products[i]; e.heldAt[p.Name] != 0 {
+			p.Online, p.Backup = e.heldAt[p.Name], p.Online
+		}
+	}
 	mark, err := e.Store.Mark(ctx, digest(routes)+e.round)
 	if err != nil {
 		return abt2.Mark{}, err

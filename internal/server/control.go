@@ -2,12 +2,14 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"abt2.dev"
 )
@@ -15,9 +17,9 @@ import (
 // controlSocket lies in the data folder; who may open it may end the server.
 const controlSocket = "server.sock"
 
-// control answers abt2 down on the data folder's socket: POST /stop ends the
-// server, and the answer to GET /wait ends with the process.
-func control(ctx context.Context, dir string, stop func()) (closeSocket func() error, err error) {
+// control answers on the data folder's socket: POST /stop ends the server, the
+// answer to GET /wait ends with the process, and GET /describe tells who it is.
+func control(ctx context.Context, dir string, describe func() description, stop func()) (closeSocket func() error, err error) {
 	path := filepath.Join(dir, controlSocket)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -32,6 +34,9 @@ func control(ctx context.Context, dir string, stop func()) (closeSocket func() e
 		w.WriteHeader(http.StatusAccepted)
 		_ = http.NewResponseController(w).Flush()
 		stop()
+	})
+	mux.HandleFunc("GET /describe", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(describe()) // who has gone needs no answer
 	})
 	mux.HandleFunc("GET /wait", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
@@ -55,10 +60,21 @@ func control(ctx context.Context, dir string, stop func()) (closeSocket func() e
 // It returns false if none answers.
 func stopServer(ctx context.Context, dir string) (bool, error) {
 	client := controlClient(dir)
-	wait, err := ask(ctx, client, http.MethodGet, "/wait")
-	if err != nil {
+	// The answer lasts as long as the server; only its beginning is bounded.
+	answer, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	late := time.AfterFunc(hangs, func() { giveUp(errHangs) })
+	defer late.Stop()
+	wait, err := ask(answer, client, http.MethodGet, "/wait")
+	switch {
+	case ctx.Err() != nil:
 		return false, context.Cause(ctx)
+	case err != nil && errors.Is(context.Cause(answer), errHangs):
+		return false, stuck(err, "the server", filepath.Join(dir, controlSocket))
+	case err != nil:
+		return false, nil // nobody is there
 	}
+	late.Stop()
 	defer wait.Body.Close()
 	stop, err := ask(ctx, client, http.MethodPost, "/stop")
 	if err != nil {

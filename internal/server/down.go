@@ -2,8 +2,12 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"time"
 
 	"abt2.dev"
 	"abt2.dev/internal/driver/process"
@@ -13,7 +17,8 @@ import (
 
 // Down ends everything that is ours in a data folder: its server, if one runs,
 // the edge, and every instance. It says what it ended, a line each, and may be
-// repeated. The data stay. A dry run says what would be ended.
+// repeated; what hangs is named, with the way to end it, and everything else is
+// ended all the same. The data stay. A dry run says what would be ended.
 func Down(ctx context.Context, dataDir string, dryRun bool, log *slog.Logger) (ended []string, err error) {
 	c := Config{DataDir: dataDir, AllowRoot: true}
 	if err := c.check(); err != nil {
@@ -40,26 +45,62 @@ func Down(ctx context.Context, dataDir string, dryRun bool, log *slog.Logger) (e
 	}
 	defer lock.Close()
 
-	if d, err := edges.Describe(ctx); err == nil {
-		if err := edges.Stop(ctx); err != nil {
-			return ended, err
-		}
-		if err := edges.Wait(ctx); err != nil {
-			return ended, err
-		}
-		ended = append(ended, "edge "+d.ID)
+	edge, edgeErr := stopEdge(ctx, c.edgeDir(), edges)
+	if edge != "" {
+		ended = append(ended, edge)
 	}
 	instances, err := process.StopAll(ctx, c.platformDir(), log)
-	return append(ended, lines(instances)...), err
+	return append(ended, lines(instances)...), errors.Join(edgeErr, err)
+}
+
+// stopEdge ends the edge and returns its name, or nothing where none runs.
+func stopEdge(ctx context.Context, dir string, edges *edgectl.Client) (string, error) {
+	asked, cancel := context.WithTimeoutCause(ctx, hangs, errHangs)
+	defer cancel()
+	d, err := edges.Describe(asked)
+	if err == nil {
+		err = edges.Stop(asked)
+	}
+	if err == nil {
+		return "edge " + d.ID, edges.Wait(ctx) // it finishes its requests, for a bounded time
+	}
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	if !errors.Is(context.Cause(asked), errHangs) {
+		return "", nil // nobody is there
+	}
+	return "", stuck(err, "the edge", filepath.Join(dir, edgectl.SocketFile))
+}
+
+// hangs is how long a process may leave a question unanswered before it is
+// taken for one that hangs.
+const hangs = 5 * time.Second
+
+var errHangs = fmt.Errorf("no answer within %s", hangs)
+
+// stuck names a process that hangs and the ways to go on.
+func stuck(cause error, who, socket string) error {
+	pid, ok := listener(socket)
+	if !ok {
+		return abt2.Wrap(abt2.CodeFailed, cause, "%s does not answer at %s; find the process that listens there, let it go on or end it, then repeat", who, socket)
+	}
+	return abt2.Wrap(abt2.CodeFailed, cause, "%s, process %d, does not answer; let it go on (kill -CONT %d) or end it (kill -KILL %d), then repeat", who, pid, pid, pid)
 }
 
 // running says what Down would end.
 func running(ctx context.Context, c Config, edges *edgectl.Client) (parts []string, err error) {
-	if serverAnswers(ctx, c.DataDir) {
+	asked, cancel := context.WithTimeoutCause(ctx, hangs, errHangs)
+	defer cancel()
+	if serverAnswers(asked, c.DataDir) {
 		parts = append(parts, "server")
+	} else if asked.Err() != nil {
+		parts = append(parts, "server, which does not answer")
 	}
-	if d, err := edges.Describe(ctx); err == nil {
+	if d, err := edges.Describe(asked); err == nil {
 		parts = append(parts, "edge "+d.ID)
+	} else if asked.Err() != nil {
+		parts = append(parts, "edge, which does not answer")
 	}
 	instances, err := process.Recorded(c.platformDir())
 	return append(parts, lines(instances)...), err

@@ -13,6 +13,9 @@ import (
 	"abt2.dev"
 )
 
+// listenFile holds the API's address, for whoever looks for it.
+const listenFile = "listen"
+
 // listen opens the API's address. Port 0 picks a free port the first time in a
 // data folder and keeps it from then on, because instances that outlive the
 // server look for it there.
@@ -24,7 +27,7 @@ func listen(ctx context.Context, dir, address string) (net.Listener, error) {
 	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
 		return nil, abt2.Errorf(abt2.CodeInvalid, "--listen %q: must be a loopback address in this release, like 127.0.0.1:%s", address, port)
 	}
-	kept := filepath.Join(dir, "listen")
+	kept := filepath.Join(dir, listenFile)
 	if port == "0" {
 		b, err := os.ReadFile(kept)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"abt2.dev"
@@ -38,6 +39,9 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return failure(ctx, ended, err)
 	}
+	if err := openFolder(c.DataDir, program(c.Version)); err != nil {
+		return err
+	}
 	state, err := store.Open(ctx, store.Config{Dir: c.DataDir, Log: c.Log})
 	if heritage.heir && abt2.CodeOf(err) == abt2.CodeRefused {
 		c.Log.Info("somebody else has started a server on the folder; nothing is left to do", "detail", err)
@@ -46,7 +50,11 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	closeControl, err := control(ctx, c.DataDir, func() { stop(ended) })
+	var listens atomic.Value // the API's address
+	closeControl, err := control(ctx, c.DataDir, func() description {
+		address, _ := listens.Load().(string)
+		return description{Version: program(c.Version), Address: address}
+	}, func() { stop(ended) })
 	if err != nil {
 		return errors.Join(err, state.Close())
 	}
@@ -58,6 +66,10 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err := heritage.stayAway(ctx); err != nil {
 		return failure(ctx, ended, err)
 	}
+	folder, err := claimFolder(c.DataDir, program(c.Version))
+	if err != nil {
+		return err
+	}
 	secrets, err := openCredentials(c.DataDir)
 	if err != nil {
 		return err
@@ -68,6 +80,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 	defer listener.Close()
 	address := listener.Addr().String()
+	listens.Store(address)
 
 	artifacts, err := artifact.Open(artifact.Config{Dir: c.artifactsDir()})
 	if err != nil {
@@ -124,6 +137,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		EdgeURL:      edge.URL,
 		InstanceEnv:  map[string]string{"ABT2_SERVER": "http://" + address},
 		Faults:       allowed,
+		WriteBackup:  (&backups{state, artifacts, program(c.Version), folder.Installation}).write,
 		Log:          c.Log,
 	})
 	closeHTTP := serve(listener, routersFeed, api.NewHandler(engine, api.OperatorToken(operatorTokenFile, secrets.operator), c.Log),

@@ -74,6 +74,22 @@ func Recorded(dir string) ([]abt2.InstanceID, error) {
 	return ids, nil
 }
 
+// RecordedVersions returns the versions that the instances in a platform's
+// folder are of, ended ones left out. It changes nothing and asks nobody.
+func RecordedVersions(dir string) ([]abt2.VersionID, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, instancesDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, abt2.Wrap(abt2.CodeFailed, err, "the instances cannot be listed")
+	}
+	var out []abt2.VersionID
+	for _, e := range entries {
+		if v, _, ok := parseID(abt2.InstanceID(e.Name())); ok {
+			out = append(out, v)
+		}
+	}
+	return out, nil
+}
+
 // StopAll ends every instance in a platform's folder, for when there is no
 // server to ask; the caller makes sure of that. It returns those that are
 // proved ended, sorted by id, and an error naming the others. A folder that

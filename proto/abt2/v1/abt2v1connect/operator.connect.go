@@ -29,6 +29,10 @@
 //
 //	curl -T order.tar.gz -H "Authorization: Bearer $(cat operator.token)" \
 //	     "http://127.0.0.1:7070/v1/artifacts/$(sha256sum order.tar.gz | cut -c-64)?name=order.tar.gz&format=tar.gz"
+//
+//	GET /v1/backup
+//	  200: a backup, a tar file. What goes wrong in the middle is told by the
+//	  trailers Abt2-Error and Abt2-Error-Message; the file has no end marker then.
 package abt2v1connect
 
 import (
