@@ -90,7 +90,7 @@ func space(s *Subject) []Finding {
 	if err := unix.Statfs(place(s), &st); err != nil {
 		return warn(name, "look with df", "free space cannot be told: %v", err)
 	}
-	free, of := uint64(st.Bavail)*uint64(st.Bsize), uint64(st.Blocks)*uint64(st.Bsize) //nolint:unconvert // types differ by system
+	free, of := uint64(st.Bavail)*uint64(st.Bsize), uint64(st.Blocks)*uint64(st.Bsize)
 	const remedy = "free some space: abt2 clean removes old builds; move backups elsewhere"
 	detail := fmt.Sprintf("%d MiB of %d MiB are free", free>>20, of>>20)
 	switch {

@@ -66,7 +66,7 @@ func files(*Subject) []Finding {
 		return warn(name, "look with ulimit -n", "the limit cannot be told: %v", err)
 	}
 	// Go raises the soft limit to the hard one for itself.
-	n := uint64(l.Max) //nolint:unconvert // types differ by system
+	n := uint64(l.Max)
 	remedy := fmt.Sprintf("raise it to 65536: LimitNOFILE= in the systemd unit, or ulimit -Hn, for the user %d", os.Geteuid())
 	switch {
 	case n < minFiles:

@@ -25,7 +25,7 @@ func filesystemOf(dir string) (name string, remote bool) {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return "which cannot be told", false
 	}
-	if f, ok := filesystems[int64(st.Type)]; ok { //nolint:unconvert // types differ by architecture
+	if f, ok := filesystems[int64(st.Type)]; ok {
 		return f.name, f.remote
 	}
 	return fmt.Sprintf("filesystem %#x", st.Type), false

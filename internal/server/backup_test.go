@@ -109,8 +109,8 @@ func TestRestoreOfWhatNoLongerRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	done, err := restoreTo(t.Context(), in.dir, b, true)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || !done.Kept {
+		t.Fatalf("restored %+v, %v", done, err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(done.Aside) })
 	in.start()

@@ -241,8 +241,7 @@ func TestFiveHundredModules(t *testing.T) {
 // TestDumpAndRestore: everything but the epoch comes back, history included.
 func TestDumpAndRestore(t *testing.T) {
 	s := open(t, store.Config{Dir: t.TempDir()})
-	want, err := s.Update(t.Context(), func(st *abt2.State) error { return storetest.Fill(st, 300) })
-	if err != nil {
+	if _, err := s.Update(t.Context(), func(st *abt2.State) error { return storetest.Fill(st, 300) }); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 600 { // more history than one page
@@ -252,7 +251,8 @@ func TestDumpAndRestore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if want, err = s.State(t.Context()); err != nil {
+	want, err := s.State(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
 	history, err := s.Events(t.Context(), abt2.DefaultProduct, 0)
