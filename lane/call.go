@@ -19,9 +19,10 @@ const maxAttempts = 4
 // call is one HTTP request to a module on its way.
 type call struct {
 	Call
-	req  *http.Request // as the caller made it; never changed
-	ctx  context.Context
-	pick route.Pick
+	req    *http.Request // as the caller made it; never changed
+	ctx    context.Context
+	pick   route.Pick
+	expect *route.Expectation // of the answer; nil: the request may not be sent elsewhere
 }
 
 // call sends a request to a module of its environment.
@@ -36,7 +37,11 @@ func (t *transport) call(req *http.Request, module string) (*http.Response, erro
 	var tried [maxAttempts]*route.Instance
 	var repeated bool // a request that may have been received has been sent twice
 	for n := 1; ; n++ {
-		res, err := t.base.RoundTrip(c.attempt(body))
+		res, err := t.base.RoundTrip(c.attempt(body, !repeated))
+		if err == nil && c.expect != nil && !c.expect.Answered() {
+			_ = res.Body.Close()
+			err = route.ErrLost
+		}
 		failed := failureOf(res, err)
 		if failed == nothing {
 			res.Request = req
@@ -47,6 +52,7 @@ func (t *transport) call(req *http.Request, module string) (*http.Response, erro
 			_ = res.Body.Close()
 			err = c.refusal()
 		}
+		c.over()
 		tried[n-1] = c.pick.Instance
 		again := n < maxAttempts && c.ctx.Err() == nil
 		if failed == silent {
@@ -80,8 +86,23 @@ func (c *call) begin(l *Lane, module string) (err error) {
 
 // end is called once, when the call is over.
 func (c *call) end() {
+	c.over()
 	c.pick.Done()
 	c.Call.End()
+}
+
+// over ends the attempt at work, if any.
+func (c *call) over() {
+	if c.expect != nil {
+		c.expect.Over()
+		c.expect = nil
+	}
+}
+
+// elsewhere reports whether there is another instance than one that was lost.
+func (c *call) elsewhere() bool {
+	_, err := c.lane.router.Snapshot().Resolve(c.env, c.module)
+	return err == nil
 }
 
 // pickOther moves the call to an instance that has not been tried. A request
@@ -101,8 +122,13 @@ func (c *call) pickOther(failed failure, tried []*route.Instance) bool {
 
 // attempt makes the request for the picked instance. Every attempt has a
 // request of its own: a RoundTripper may still look at one that has failed.
-func (c *call) attempt(body io.ReadCloser) *http.Request {
-	out := redirect(c.ctx, c.req, c.module, c.pick.Address)
+// again tells whether it may be sent elsewhere if it is not answered.
+func (c *call) attempt(body io.ReadCloser, again bool) *http.Request {
+	ctx := c.ctx
+	if again && repeatable(c.req) {
+		ctx, c.expect = c.pick.Expect(ctx, c.elsewhere)
+	}
+	out := redirect(ctx, c.req, c.module, c.pick.Address)
 	out.Body = body
 	env, baggage := c.Stamp(c.ctx, c.req.Header[stamp.BaggageHeader])
 	out.Header[stamp.EnvHeader] = env
@@ -119,16 +145,20 @@ func (c *call) refusal() error {
 // redirect returns a copy of a request that goes to an address, with a header
 // map of its own. The values in it are shared and must not be changed.
 func redirect(ctx context.Context, req *http.Request, module, address string) *http.Request {
-	copied := &struct { // one allocation
-		http.Request
-		url url.URL
-	}{Request: *req, url: *req.URL}
-	out := &copied.Request
-	if ctx != req.Context() {
+	var out *http.Request
+	if ctx == req.Context() {
+		copied := &struct { // one allocation
+			http.Request
+			url url.URL
+		}{Request: *req, url: *req.URL}
+		out = &copied.Request
+		out.URL = &copied.url
+	} else {
+		u := *req.URL
 		out = req.WithContext(ctx)
+		out.URL = &u
 	}
-	copied.url.Host = address
-	out.URL = &copied.url
+	out.URL.Host = address
 	if out.Host == "" {
 		out.Host = module
 	}

@@ -34,7 +34,8 @@ func newBase() *http.Transport {
 //
 // A call that no instance has accepted is sent to another one where its body
 // can be had again; a GET or HEAD without body is sent a second time if no byte
-// of an answer came. A call that cannot be routed fails with a *route.Error,
+// of an answer came, also if that is because its instance hangs: it is given up
+// when the table has dropped the instance. A call that cannot be routed fails with a *route.Error,
 // which a handler answers with 503.
 func (l *Lane) Transport(base http.RoundTripper) http.RoundTripper {
 	if base == nil {

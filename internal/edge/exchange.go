@@ -43,6 +43,7 @@ type exchange struct {
 	pickFrom uint64 // the environment that pick was chosen in: another one with fallback
 	tried    [maxAttempts]*route.Instance
 	attempts int
+	expect   *route.Expectation // of an answer; nil: the request may not be sent elsewhere
 	body     *replayBody
 
 	status   int
@@ -85,6 +86,7 @@ func (x *exchange) end() {
 	if x.upgraded != nil {
 		x.upgraded.release()
 	}
+	x.over()
 	if x.carries {
 		s.carrier.End(&x.carried)
 	}
@@ -241,9 +243,17 @@ func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	if x.body != nil {
 		r.Body, _ = x.body.attempt()
 	}
-	broke := false
+	ctx, broke := r.Context(), false
 	for {
+		repeatable := !broke && x.body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+		if repeatable {
+			r = x.expectAnswer(ctx, r)
+		}
 		res, err := transport.RoundTrip(r)
+		if err == nil && x.expect != nil && !x.expect.Answered() {
+			res.Body.Close()
+			err = route.ErrLost
+		}
 		var reason retryReason
 		switch {
 		case err == nil && !misdirected(res):
@@ -251,16 +261,17 @@ func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 		case err == nil:
 			res.Body.Close()
 			reason, err = retryMisdirected, errMisdirected
-		case r.Context().Err() != nil:
+		case ctx.Err() != nil:
 			return nil, err
 		case isDialError(err):
 			reason = retryRefused
-		case !broke && x.body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		case repeatable:
 			reason, broke = retryBroken, true
 		default:
 			return nil, err
 		}
-		next, ok := x.again(r, reason)
+		x.over()
+		next, ok := x.again(ctx, r, reason)
 		if !ok {
 			return nil, err
 		}
@@ -270,7 +281,7 @@ func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // again prepares another attempt at an instance not tried yet; false: there is
 // none, or too much of the body is gone.
-func (x *exchange) again(r *http.Request, reason retryReason) (*http.Request, bool) {
+func (x *exchange) again(ctx context.Context, r *http.Request, reason retryReason) (*http.Request, bool) {
 	if x.attempts == maxAttempts {
 		return nil, false
 	}
@@ -285,7 +296,7 @@ func (x *exchange) again(r *http.Request, reason retryReason) (*http.Request, bo
 	if err != nil {
 		return nil, false
 	}
-	next := r.WithContext(r.Context())
+	next := r.WithContext(ctx)
 	if x.body != nil {
 		body, ok := x.body.attempt()
 		if !ok {
@@ -303,6 +314,25 @@ func (x *exchange) again(r *http.Request, reason retryReason) (*http.Request, bo
 	next.Header = r.Header.Clone() // the attempt before may still be reading its own
 	next.Header[stamp.ToHeader] = pick.To
 	return next, true
+}
+
+// expectAnswer makes an attempt one that is given up, for another instance, when
+// the table has dropped the one picked and it does not answer.
+func (x *exchange) expectAnswer(ctx context.Context, r *http.Request) *http.Request {
+	s, env, module := x.s, x.pickFrom, x.dest.version.Module // x is another request's by the time they may be asked
+	ctx, x.expect = x.pick.Expect(ctx, func() bool {
+		_, err := s.routes.Load().Resolve(env, module)
+		return err == nil
+	})
+	return r.WithContext(ctx)
+}
+
+// over ends the attempt at work, if any.
+func (x *exchange) over() {
+	if x.expect != nil {
+		x.expect.Over()
+		x.expect = nil
+	}
 }
 
 func misdirected(res *http.Response) bool {

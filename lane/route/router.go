@@ -64,8 +64,14 @@ func (r *Router) Apply(t *feedpb.Table) error {
 	if err != nil {
 		return fmt.Errorf("table %s: %w", mark, err)
 	}
+	before := r.instances
 	r.instances = instances
 	r.snapshot.Store(s)
+	for id, in := range before {
+		if instances[id] != in {
+			in.lose()
+		}
+	}
 	return nil
 }
 
