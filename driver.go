@@ -110,6 +110,21 @@ type Edge interface {
 	Read(ctx context.Context) (EdgeRoutes, error)
 }
 
+// Drainer is the ability of an edge that is no router of the feed to tell what
+// it carries.
+type Drainer interface {
+	// WaitDrained waits until no request of the environment is on its way
+	// through the gateway. When ctx ends first the error is of CodeUnconfirmed
+	// and says how many still are.
+	WaitDrained(ctx context.Context, env EnvironmentID) error
+}
+
+// Limiter is the ability of an edge to say what it lacks of what the built-in
+// edge does, a sentence each, for people.
+type Limiter interface {
+	Limits() []string
+}
+
 // Names is the desired or actual whole of unversioned names, by module.
 type Names struct {
 	Mark  Mark   `json:"mark"`

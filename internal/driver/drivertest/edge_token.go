@@ -22,6 +22,33 @@ func edgeKeepsTokensToTheirProduct(t *testing.T, g *gateway) {
 	}
 }
 
+// edgeRefusesAmbiguousTokens: a request must say clearly what it wants.
+func edgeRefusesAmbiguousTokens(t *testing.T, g *gateway) {
+	g.apply(t, nil, nil)
+	preview, backup := string(tokenPreview), string(tokenBackup)
+	for _, c := range []struct {
+		what   string
+		header http.Header
+		env    string // empty: 400
+	}{
+		{"two headers", http.Header{"Abt2-Token": {preview, backup}}, ""},
+		{"no token in the header", http.Header{"Abt2-Token": {"not a token"}}, ""},
+		{"no token in the cookie", http.Header{"Cookie": {"abt2=a%20b"}}, ""},
+		{"two cookies", http.Header{"Cookie": {"abt2=" + preview + "; abt2=" + backup}}, ""},
+		{"two cookies the other way", http.Header{"Cookie": {"abt2=" + backup + "; a=1; abt2=" + preview}}, ""},
+		{"one cookie twice", http.Header{"Cookie": {"abt2=" + preview + "; abt2=" + preview}}, "2"},
+		{"the header goes before the cookie", http.Header{"Abt2-Token": {backup}, "Cookie": {"abt2=" + preview}}, "3"},
+	} {
+		res := g.get(t, "/", c.header)
+		switch {
+		case c.env == "" && res.status != http.StatusBadRequest:
+			t.Errorf("%s: status %d in environment %q, want 400", c.what, res.status, res.seen.env())
+		case c.env != "" && (res.seen.env() != c.env || res.seen.Header.Get("Cookie") != ""):
+			t.Errorf("%s: status %d, environment %q, Cookie %q; want %s and none", c.what, res.status, res.seen.env(), res.seen.Header.Get("Cookie"), c.env)
+		}
+	}
+}
+
 // edgeFinishesWhereItsTokenLed: ship replaces the preview under a cookie that
 // stays. What is on its way ends where it began, the next request is led anew.
 func edgeFinishesWhereItsTokenLed(t *testing.T, g *gateway) {

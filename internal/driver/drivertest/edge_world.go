@@ -180,6 +180,8 @@ type seen struct {
 	Trailer http.Header
 	Body    string // of short bodies
 	Sum     string // sha256 of the body
+
+	keptTrailers bool // the gateway is known to pass them on
 }
 
 // env is the environment that the request is stamped with, or why that is not

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -74,8 +75,30 @@ func (e *Edge) Close() error {
 	return err
 }
 
+// Drift makes an environment a product's online one, behind the back of Apply.
+func (e *Edge) Drift(product abt2.ProductName, online abt2.EnvironmentID) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r, err := e.current()
+	if err != nil {
+		return err
+	}
+	for i := range r.Table.Products {
+		if r.Table.Products[i].Name == product {
+			r.Table.Products[i].Online = online
+		}
+	}
+	e.routes, err = json.Marshal(r)
+	return err
+}
+
 // Apply implements abt2.Edge.
 func (e *Edge) Apply(_ context.Context, r abt2.EdgeRoutes) error {
+	for _, id := range r.Tokens {
+		if environmentOf(&r.Table, id) == nil {
+			return abt2.Errorf(abt2.CodeInvalid, "a token selects environment %d, which the table lacks", id)
+		}
+	}
 	b, err := json.Marshal(r)
 	if err != nil {
 		return abt2.Wrap(abt2.CodeInternal, err, "routes cannot be encoded")
@@ -150,7 +173,10 @@ func find(routes *abt2.EdgeRoutes, r *http.Request, lost bool) (d destination, s
 		return d, http.StatusServiceUnavailable, "not ready yet"
 	}
 	online := environmentOf(t, p.Online)
-	token := tokenOf(r.Header)
+	token, ok := tokenOf(r.Header)
+	if !ok {
+		return d, http.StatusBadRequest, "the token is ambiguous"
+	}
 	if id, ok := routes.Tokens[token.Digest()]; ok && token != "" {
 		if env := environmentOf(t, id); env != nil && env.Product == p.Name {
 			d.env = env
@@ -251,19 +277,28 @@ func moduleOf(t *abt2.Table, e *abt2.TableEnvironment, path string) *abt2.TableV
 	return best
 }
 
-func tokenOf(h http.Header) abt2.Token {
-	if token := h.Get("Abt2-Token"); token != "" {
-		return abt2.Token(token)
+// tokenOf returns the token that a request brings, "" for none; false: it does
+// not say clearly which.
+func tokenOf(h http.Header) (token abt2.Token, ok bool) {
+	if values := h["Abt2-Token"]; len(values) > 0 {
+		return abt2.Token(values[0]), len(values) == 1 && isToken.MatchString(values[0])
 	}
 	for _, line := range h["Cookie"] {
 		for pair := range strings.SplitSeq(line, ";") {
-			if value, ok := strings.CutPrefix(strings.TrimSpace(pair), "abt2="); ok {
-				return abt2.Token(value)
+			value, found := strings.CutPrefix(strings.TrimSpace(pair), "abt2=")
+			if !found || value == "" {
+				continue
 			}
+			if !isToken.MatchString(value) || token != "" && token != abt2.Token(value) {
+				return "", false
+			}
+			token = abt2.Token(value)
 		}
 	}
-	return ""
+	return token, true
 }
+
+var isToken = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // forward sends the request to one instance after the other until one takes it.
 // A request with a body is sent to another only if nothing was listening.

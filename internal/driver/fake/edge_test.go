@@ -3,6 +3,7 @@ package fake_test
 import (
 	"testing"
 
+	"abt2.dev"
 	"abt2.dev/internal/driver/drivertest"
 	"abt2.dev/internal/driver/fake"
 )
@@ -17,6 +18,11 @@ func TestEdge(t *testing.T) {
 		return drivertest.EdgeFixture{
 			Edge: e, Address: e.Address(),
 			Disconnect: func(*testing.T) { e.SetLost(true) },
+			Drift: func(t *testing.T) {
+				if err := e.Drift(abt2.DefaultProduct, 2); err != nil {
+					t.Fatal(err)
+				}
+			},
 		}
 	})
 }

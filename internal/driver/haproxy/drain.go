@@ -1,0 +1,63 @@
+package haproxy
+
+import (
+	"context"
+	"regexp"
+	"strconv"
+	"time"
+
+	"abt2.dev"
+)
+
+var carriedLine = regexp.MustCompile(`conn_cur=(\d+)`)
+
+// carried counts the requests of an environment that are on their way, in every
+// process: one that was replaced finishes what it has.
+func (e *Edge) carried(ctx context.Context, env abt2.EnvironmentID) (int, error) {
+	p, err := e.processes(ctx)
+	if err != nil {
+		return 0, err
+	}
+	total := 0
+	for _, pid := range append(p.current, p.old...) {
+		said, err := e.askMaster(ctx, "@!"+pid+" show table abt2-carried key "+env.String())
+		if err != nil {
+			return 0, err
+		}
+		for _, m := range carriedLine.FindAllStringSubmatch(said, -1) {
+			n, err := strconv.Atoi(m[1])
+			if err != nil {
+				return 0, abt2.Wrap(abt2.CodeFailed, err, "HAProxy counts %q requests", m[1])
+			}
+			total += n
+		}
+	}
+	return total, nil
+}
+
+// drainTick is the pause between two counts; HAProxy sends no signal when a
+// request ends.
+const drainTick = 50 * time.Millisecond
+
+// WaitDrained implements abt2.Drainer.
+func (e *Edge) WaitDrained(ctx context.Context, env abt2.EnvironmentID) error {
+	tick := time.NewTicker(drainTick)
+	defer tick.Stop()
+	last := 0
+	for {
+		n, err := e.carried(ctx, env)
+		switch {
+		case err == nil && n == 0:
+			return nil
+		case err == nil:
+			last = n
+		case ctx.Err() == nil:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return abt2.Wrap(abt2.CodeUnconfirmed, context.Cause(ctx), "environment %d is still carried by HAProxy (%d)", env, last)
+		case <-tick.C:
+		}
+	}
+}
