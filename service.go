@@ -204,11 +204,13 @@ type Status struct {
 	Names     []NameStatus       `json:"names"`
 	Routers   []RouterStatus     `json:"routers"`
 	Edges     []string           `json:"edges"` // addresses users reach
-	Running   *Intent            `json:"running"`
-	Unsettled bool               `json:"unsettled"`
-	Missing   []Shortage         `json:"missing"`
-	Faults    bool               `json:"faults"` // the server makes faults on request: --allow-faults
-	Next      string             `json:"next"`
+	// Limits are what edges lack of what the built-in one does, a sentence each.
+	Limits    []string   `json:"limits,omitempty"`
+	Running   *Intent    `json:"running"`
+	Unsettled bool       `json:"unsettled"`
+	Missing   []Shortage `json:"missing"`
+	Faults    bool       `json:"faults"` // the server makes faults on request: --allow-faults
+	Next      string     `json:"next"`
 }
 
 // Shortage is a version that has fewer healthy instances than it should: after

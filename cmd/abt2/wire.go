@@ -24,19 +24,22 @@ func runServer(ctx context.Context, c cli.ServerConfig) error {
 		return abt2.Wrap(abt2.CodeFailed, err, "the server cannot find its own program, which the edge and the instances need")
 	}
 	return server.Run(ctx, server.Config{
-		Program:       program,
-		DataDir:       c.Data,
-		Listen:        c.Listen,
-		EdgeListen:    c.EdgeListen,
-		EdgeURL:       c.EdgeURL,
-		TLSCert:       c.EdgeCert,
-		TLSKey:        c.EdgeKey,
-		EdgeAccessLog: c.AccessLog,
-		AllowRoot:     c.AllowRoot,
-		AllowFaults:   c.AllowFaults,
-		Version:       build().Version,
-		Log:           c.Log,
-		Ready:         func(a server.Addresses) { c.Ready(a.API, a.Edge) },
+		Program:        program,
+		DataDir:        c.Data,
+		Listen:         c.Listen,
+		Edge:           c.Edge,
+		HAProxyProgram: c.HAProxyProgram,
+		HAProxySnippet: c.HAProxySnippet,
+		EdgeListen:     c.EdgeListen,
+		EdgeURL:        c.EdgeURL,
+		TLSCert:        c.EdgeCert,
+		TLSKey:         c.EdgeKey,
+		EdgeAccessLog:  c.AccessLog,
+		AllowRoot:      c.AllowRoot,
+		AllowFaults:    c.AllowFaults,
+		Version:        build().Version,
+		Log:            c.Log,
+		Ready:          func(a server.Addresses) { c.Ready(a.API, a.Edge) },
 	})
 }
 

@@ -9,7 +9,7 @@ func statusToWire(s abt2.Status) *abt2v1.Status {
 	out := &abt2v1.Status{
 		Product: string(s.Product), Online: environmentToWire(s.Online), Preview: environmentToWire(s.Preview), Backup: environmentToWire(s.Backup),
 		Instances: each(s.Instances, instanceToWire), Names: each(s.Names, nameToWire), Routers: each(s.Routers, routerToWire),
-		Edges: s.Edges, Unsettled: s.Unsettled, Faults: s.Faults, Missing: each(s.Missing, shortageToWire), Next: s.Next,
+		Edges: s.Edges, Limits: s.Limits, Unsettled: s.Unsettled, Faults: s.Faults, Missing: each(s.Missing, shortageToWire), Next: s.Next,
 	}
 	if x := s.Session; x != nil {
 		out.Session = &abt2v1.SessionStatus{
@@ -31,7 +31,7 @@ func (r *reader) status(s *abt2v1.Status) abt2.Status {
 		Product: abt2.ProductName(s.GetProduct()),
 		Online:  r.optionalEnvironment(s.GetOnline()), Preview: r.optionalEnvironment(s.GetPreview()), Backup: r.optionalEnvironment(s.GetBackup()),
 		Instances: each(s.GetInstances(), r.instance), Names: each(s.GetNames(), r.name), Routers: each(s.GetRouters(), r.router),
-		Edges: s.GetEdges(), Unsettled: s.GetUnsettled(), Faults: s.GetFaults(), Missing: each(s.GetMissing(), r.shortage), Next: s.GetNext(),
+		Edges: s.GetEdges(), Limits: s.GetLimits(), Unsettled: s.GetUnsettled(), Faults: s.GetFaults(), Missing: each(s.GetMissing(), r.shortage), Next: s.GetNext(),
 	}
 	if x := s.GetSession(); x != nil {
 		out.Session = &abt2.SessionStatus{

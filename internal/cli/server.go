@@ -14,12 +14,16 @@ import (
 type ServerConfig struct {
 	Data       string // folder of everything the server keeps
 	Listen     string // host:port of the API, loopback; port 0 picks a free one
+	Edge       string // what users are served by: builtin or haproxy
 	EdgeListen string // host:port that users reach; port 0 picks a free one
 	EdgeURL    string // base of printed links; empty: made of the edge's address
 	EdgeCert   string // TLS files of the edge; both or none
 	EdgeKey    string
 	AccessLog  bool // of the edge
-	AllowRoot  bool // run although the user is root
+	// HAProxyProgram and HAProxySnippet are paths; empty: haproxy in PATH, none.
+	HAProxyProgram string
+	HAProxySnippet string
+	AllowRoot      bool // run although the user is root
 	// AllowFaults lets operators have faults made, for drills.
 	AllowFaults bool
 	Log         *slog.Logger

@@ -34,10 +34,13 @@ type serverField struct {
 var serverFields = []serverField{
 	{"data", "", "the folder of everything the server keeps, `DIR` (default " + defaultData + ")"},
 	{"listen", defaultServer, "where operators reach it, `HOST:PORT`; a loopback address; port 0 picks a free one"},
+	{"edge", "builtin", "what users are served by, `NAME`: builtin or haproxy"},
 	{"edge-listen", "127.0.0.1:8080", "where users reach the edge, `HOST:PORT`; port 0 picks a free one"},
 	{"edge-url", "", "the address users type, the base of printed links: `URL` (default made of the edge's address)"},
 	{"edge-cert", "", "the edge's TLS certificate, a PEM file at `PATH`"},
 	{"edge-key", "", "the key of --edge-cert, a PEM file at `PATH`"},
+	{"haproxy-program", "", "with --edge=haproxy: the program at `PATH` (default haproxy, looked for where programs are)"},
+	{"haproxy-snippet", "", "with --edge=haproxy: lines of your own for its defaults section, a file at `PATH`"},
 	{"log-level", "info", "debug, info, warn or error: `LEVEL`"},
 	{"access-log", "false", "let the edge log every request"},
 	{"allow-faults", "false", "let drills kill the server, and kill and pause instances"},
@@ -80,6 +83,7 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 	c := ServerConfig{
 		Data: got["data"].value, Listen: got["listen"].value, EdgeListen: got["edge-listen"].value, EdgeURL: got["edge-url"].value,
 		EdgeCert: got["edge-cert"].value, EdgeKey: got["edge-key"].value, AllowRoot: allowRoot,
+		Edge: got["edge"].value, HAProxyProgram: got["haproxy-program"].value, HAProxySnippet: got["haproxy-snippet"].value,
 	}
 	var err error
 	if c.Data == "" {
@@ -96,13 +100,21 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 	if _, _, err := net.SplitHostPort(c.EdgeListen); err != nil {
 		return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be HOST:PORT, like 127.0.0.1:8080; port 0 picks a free one", got["edge-listen"].name, c.EdgeListen)
 	}
+	if c.Edge != "builtin" && c.Edge != "haproxy" {
+		return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be builtin or haproxy", got["edge"].name, c.Edge)
+	}
+	for _, f := range []string{"haproxy-program", "haproxy-snippet"} {
+		if c.Edge != "haproxy" && got[f].value != "" {
+			return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: is for --edge=haproxy alone; remove it", got[f].name, got[f].value)
+		}
+	}
 	if err := checkURL(got["edge-url"].name, c.EdgeURL); err != nil {
 		return c, err
 	}
 	if (c.EdgeCert == "") != (c.EdgeKey == "") {
 		return c, abt2.Errorf(abt2.CodeInvalid, "--edge-cert %q, --edge-key %q: TLS needs both; give the other one, too", c.EdgeCert, c.EdgeKey)
 	}
-	for _, path := range []*string{&c.EdgeCert, &c.EdgeKey} { // the edge has another working directory
+	for _, path := range []*string{&c.EdgeCert, &c.EdgeKey, &c.HAProxyProgram, &c.HAProxySnippet} { // the edge has another working directory
 		if *path != "" {
 			if *path, err = absolute(*path); err != nil {
 				return c, err
@@ -116,6 +128,9 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 		if *b.into, err = strconv.ParseBool(b.value); err != nil {
 			return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be true or false", b.name, b.value)
 		}
+	}
+	if c.Edge == "haproxy" && c.AccessLog {
+		return c, abt2.Errorf(abt2.CodeInvalid, "%s true: is for --edge=builtin alone; let HAProxy log by lines of your own: --haproxy-snippet", got["access-log"].name)
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(got["log-level"].value)); err != nil {

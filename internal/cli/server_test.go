@@ -43,6 +43,9 @@ func TestServerSettings(t *testing.T) {
 		{"flags over environment over file", "server --listen=127.0.0.1:3 --access-log=false --allow-faults=false", map[string]string{"ABT2_CONFIG": yaml, "ABT2_DATA": "/srv/env", "ABT2_LISTEN": "127.0.0.1:2", "ABT2_EDGE_LISTEN": "127.0.0.1:4"}, func(c *cli.ServerConfig) {
 			*c = cli.ServerConfig{Data: "/srv/env", Listen: "127.0.0.1:3", EdgeListen: "127.0.0.1:4", EdgeURL: "https://shop.example.com", EdgeCert: "/etc/cert.pem", EdgeKey: "/etc/key.pem"}
 		}},
+		{"haproxy", "server --edge=haproxy --haproxy-program=/usr/sbin/haproxy", map[string]string{"ABT2_HAPROXY_SNIPPET": "/etc/own.cfg"}, func(c *cli.ServerConfig) {
+			c.Edge, c.HAProxyProgram, c.HAProxySnippet = "haproxy", "/usr/sbin/haproxy", "/etc/own.cfg"
+		}},
 		{"no environment for root", "server", map[string]string{"ABT2_ALLOW_ROOT": "true"}, func(c *cli.ServerConfig) {}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -52,6 +55,9 @@ func TestServerSettings(t *testing.T) {
 			}
 			want := defaults
 			tc.want(&want)
+			if want.Edge == "" {
+				want.Edge = "builtin"
+			}
 			if d := cmp.Diff(want, res.server, cmpopts.IgnoreFields(cli.ServerConfig{}, "Log", "Ready")); d != "" {
 				t.Error(d)
 			}
@@ -74,6 +80,9 @@ func TestWrongServerSettings(t *testing.T) {
 		{args: "server --listen=7070", says: []string{`--listen "7070"`, "HOST:PORT"}},
 		{args: "server", env: map[string]string{"ABT2_LISTEN": "192.0.2.1:7070"}, says: []string{`ABT2_LISTEN "192.0.2.1:7070"`, "loopback"}},
 		{args: "server --edge-listen=80", says: []string{`--edge-listen "80"`, "HOST:PORT"}},
+		{args: "server --edge=nginx", says: []string{`--edge "nginx"`, "haproxy"}},
+		{args: "server --haproxy-snippet=/etc/own.cfg", says: []string{`--haproxy-snippet "/etc/own.cfg"`, "--edge=haproxy"}},
+		{args: "server --edge=haproxy --access-log", says: []string{"--access-log", "--haproxy-snippet"}},
 		{args: "server --edge-url=shop", says: []string{`--edge-url "shop"`}},
 		{args: "server --edge-url=http://shop/path", says: []string{"--edge-url"}},
 		{args: "server --edge-cert=/c", says: []string{"--edge-key", "both"}},

@@ -89,6 +89,9 @@ func (a *app) statusPage(s abt2.Status) {
 	for _, e := range s.Edges {
 		o.line("reached at %s", e)
 	}
+	for _, l := range s.Limits {
+		o.line("%s", l)
+	}
 	if r := s.Running; r != nil {
 		o.line("%s", o.paint(wary, fmt.Sprintf("%s by %s is at work, begun %s", r.Verb, r.Operator, o.age(r.Started))))
 	}

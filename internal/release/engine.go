@@ -63,7 +63,7 @@ type Routers interface {
 type EdgeTarget struct {
 	ID      string
 	Edge    abt2.Edge
-	Address string // where users reach it, for people
+	Address string // where users reach it, for people; empty: they do not
 }
 
 // Faults makes the faults that are not the platform's.

@@ -62,7 +62,7 @@ const closeTimeout = 5 * time.Second
 // wait ends is asked to end, and gets some time to: streams do, requests in the
 // middle of their answer may not.
 func (e *Engine) drain(ctx context.Context, r *run, id abt2.EnvironmentID, wait context.Context, grace time.Duration) error {
-	err := e.Routers.WaitDrained(wait, id)
+	err := e.waitDrained(wait, id)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -70,7 +70,23 @@ func (e *Engine) drain(ctx context.Context, r *run, id abt2.EnvironmentID, wait 
 	e.Routers.CloseStreams(id)
 	closing, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	return e.Routers.WaitDrained(closing, id)
+	return e.waitDrained(closing, id)
+}
+
+// waitDrained waits for the routers, and for those edges that are none but can
+// tell what they carry.
+func (e *Engine) waitDrained(ctx context.Context, id abt2.EnvironmentID) error {
+	if err := e.Routers.WaitDrained(ctx, id); err != nil {
+		return err
+	}
+	for _, t := range e.Edges {
+		if d, ok := t.Edge.(abt2.Drainer); ok {
+			if err := d.WaitDrained(ctx, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // clean ends the session and takes down what only it needed.

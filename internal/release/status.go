@@ -65,7 +65,14 @@ func (e *Engine) Status(ctx context.Context, product abt2.ProductName) (abt2.Sta
 		out.Names = append(out.Names, ns)
 	}
 	for _, t := range e.Edges {
-		out.Edges = append(out.Edges, t.Address)
+		if t.Address != "" {
+			out.Edges = append(out.Edges, t.Address)
+		}
+		if l, ok := t.Edge.(abt2.Limiter); ok {
+			for _, limit := range l.Limits() {
+				out.Limits = append(out.Limits, t.ID+": "+limit)
+			}
+		}
 	}
 	out.Next = nextFor(s, product, operator)
 	return out, nil

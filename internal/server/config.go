@@ -15,6 +15,10 @@ type Config struct {
 	// DataDir holds everything the server knows and the instances' files.
 	DataDir string
 	Listen  string // the API's address, HOST:PORT; port 0 picks a free one once
+	// Edge is what users are served by: EdgeBuiltin, which is the default, or EdgeHAProxy.
+	Edge           string
+	HAProxyProgram string // empty: haproxy, found in PATH
+	HAProxySnippet string // file of the user's own lines; empty: none
 	// EdgeListen is where users are served; port 0 picks a free one once.
 	EdgeListen    string
 	EdgeURL       string // base of printed links; default: the edge's address
@@ -43,6 +47,9 @@ const maxDataDir = 80
 func (c *Config) check() error {
 	if c.DataDir == "" {
 		return abt2.Errorf(abt2.CodeInvalid, "--data %q: must name a folder", "")
+	}
+	if err := c.checkEdge(); err != nil {
+		return err
 	}
 	dir, err := filepath.Abs(c.DataDir)
 	if err != nil {

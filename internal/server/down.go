@@ -49,6 +49,12 @@ func Down(ctx context.Context, dataDir string, dryRun bool, log *slog.Logger) (e
 	if edge != "" {
 		ended = append(ended, edge)
 	}
+	if stopped, err = stopHAProxy(ctx, c.DataDir); err != nil {
+		return ended, err
+	}
+	if stopped {
+		ended = append(ended, "edge "+haproxyID)
+	}
 	instances, err := process.StopAll(ctx, c.platformDir(), log)
 	return append(ended, lines(instances)...), errors.Join(edgeErr, err)
 }
@@ -101,6 +107,11 @@ func running(ctx context.Context, c Config, edges *edgectl.Client) (parts []stri
 		parts = append(parts, "edge "+d.ID)
 	} else if asked.Err() != nil {
 		parts = append(parts, "edge, which does not answer")
+	}
+	if _, runs, err := findHAProxy(ctx, c.DataDir); err != nil {
+		return parts, err
+	} else if runs {
+		parts = append(parts, "edge "+haproxyID)
 	}
 	instances, err := process.Recorded(c.platformDir())
 	return append(parts, lines(instances)...), err

@@ -98,7 +98,14 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer outside.Close()
-	supervisor, err := superviseEdge(c, address, secrets.issue(kindEdge, edgeID))
+	builtinConfig, edgeURL := c, ""
+	if c.Edge == EdgeHAProxy {
+		if edgeURL, err = haproxyURL(ctx, c); err != nil {
+			return err
+		}
+		builtinConfig = c.builtinBehind(edgeURL)
+	}
+	supervisor, err := superviseEdge(builtinConfig, address, secrets.issue(kindEdge, edgeID))
 	if err != nil {
 		return err
 	}
@@ -126,15 +133,31 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	run("edge", supervisor.Run)
+	edges := []release.EdgeTarget{{ID: edgeID, Edge: builtin.NewEdge(routersFeed, edgeID), Address: edge.URL}}
+	var own []string
+	if c.Edge == EdgeHAProxy {
+		gateway, target, err := startHAProxy(ctx, c, edgeURL, edge.Addresses[0])
+		if err != nil {
+			return err
+		}
+		run(haproxyID, gateway.Run)
+		listens, err := gateway.Address(ctx)
+		if err != nil {
+			return err
+		}
+		own = append(own, listens)
+		edges[0].Address = "" // users come to HAProxy
+		edges = append([]release.EdgeTarget{target}, edges...)
+	}
 	engine := release.New(release.Config{
 		Store: state, Artifacts: artifacts, Platform: all.Platform(platform, outside),
-		Edges:        []release.EdgeTarget{{ID: edgeID, Edge: builtin.NewEdge(routersFeed, edgeID), Address: edge.URL}},
+		Edges:        edges,
 		Registry:     builtin.NewRegistry(routersFeed, []string{edgeID}),
 		Routers:      routers{routersFeed},
 		DecodeModule: artifact.DecodeModule,
 		NewName:      newName(c.DataDir),
-		Own:          ownAddresses(address, edge.Addresses),
-		EdgeURL:      edge.URL,
+		Own:          ownAddresses(address, append(own, edge.Addresses...)),
+		EdgeURL:      edge.URL, // of HAProxy, where there is one
 		InstanceEnv:  map[string]string{"ABT2_SERVER": "http://" + address},
 		Faults:       allowed,
 		WriteBackup:  (&backups{state, artifacts, program(c.Version), folder.Installation}).write,

@@ -31,6 +31,8 @@ type installation struct {
 	stop    func() error
 	command string // the program of edge, shims and modules
 	version string // of the server
+
+	edgeKind string // empty: the built-in one
 }
 
 // install prepares an installation and runs its server within the test.
@@ -82,7 +84,7 @@ func (in *installation) start() {
 	}
 	go func() {
 		done <- server.Run(ctx, server.Config{
-			Program: in.command, DataDir: in.dir, Listen: "127.0.0.1:0", EdgeListen: "127.0.0.1:0", AllowRoot: true, Version: in.version,
+			Program: in.command, DataDir: in.dir, Listen: "127.0.0.1:0", EdgeListen: "127.0.0.1:0", AllowRoot: true, Version: in.version, Edge: in.edgeKind,
 			Log: slog.New(slog.NewTextHandler(log, nil)), Ready: func(a server.Addresses) { ready <- a },
 		})
 	}()

@@ -11,16 +11,16 @@ import (
 
 var carriedLine = regexp.MustCompile(`conn_cur=(\d+)`)
 
-// carried counts the requests of an environment that are on their way, in every
-// process: one that was replaced finishes what it has.
-func (e *Edge) carried(ctx context.Context, env abt2.EnvironmentID) (int, error) {
+// carried counts the requests that are on their way, in every process: one that
+// was replaced finishes what it has. filter selects of which environments.
+func (e *Edge) carried(ctx context.Context, filter string) (int, error) {
 	p, err := e.processes(ctx)
 	if err != nil {
 		return 0, err
 	}
 	total := 0
 	for _, pid := range append(p.current, p.old...) {
-		said, err := e.askMaster(ctx, "@!"+pid+" show table abt2-carried key "+env.String())
+		said, err := e.askMaster(ctx, "@!"+pid+" show table abt2-carried "+filter)
 		if err != nil {
 			return 0, err
 		}
@@ -45,7 +45,7 @@ func (e *Edge) WaitDrained(ctx context.Context, env abt2.EnvironmentID) error {
 	defer tick.Stop()
 	last := 0
 	for {
-		n, err := e.carried(ctx, env)
+		n, err := e.carried(ctx, "key "+env.String())
 		switch {
 		case err == nil && n == 0:
 			return nil

@@ -286,3 +286,39 @@ func TestOutlivesItsSupervisor(t *testing.T) {
 		t.Errorf("Read where none runs: error %v, want %s", err, abt2.CodeUnavailable)
 	}
 }
+
+func TestStopLetsRequestsFinish(t *testing.T) {
+	needHAProxy(t)
+	e, err := haproxy.New(haproxy.Config{Dir: folder(t), Listen: "127.0.0.1:0", DrainTimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	hold := make(chan struct{})
+	apply(t, e, shop(1, module(t, "web-1-1", hold)))
+	get(t, e, "/") // leaves a connection that is kept
+	res, err := http.Get("http://" + address(t, e) + "/hold")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	stopped := make(chan error, 1)
+	go func() { stopped <- e.Stop(context.Background()) }()
+	at := address(t, e)
+	until(t, func() bool { // it accepts nobody any more
+		c, err := net.Dial("tcp", at)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	close(hold)
+	if b, err := io.ReadAll(res.Body); err != nil || string(b) != "web-1-1" {
+		t.Errorf("a request at work got %q, error %v", b, err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}

@@ -288,9 +288,14 @@ func (e *Edge) Stop(ctx context.Context) error {
 	}
 	drained, cancel := context.WithTimeout(ctx, e.cfg.DrainTimeout)
 	defer cancel()
-	if e.gone(drained) == nil {
-		return nil
-	}
+	// Connections that are kept do not count; HAProxy would wait for them, too.
+	_ = poll(drained, func() (bool, error) {
+		if exists, err := e.locked(); err != nil || !exists {
+			return true, err
+		}
+		n, err := e.carried(drained, "data.conn_cur gt 0")
+		return err == nil && n == 0, quiet(drained, err)
+	})
 	if err := signal(p.master, syscall.SIGTERM); err != nil {
 		return err
 	}
@@ -315,20 +320,5 @@ func signal(pid int, s syscall.Signal) error {
 	return nil
 }
 
-// Describe returns where an HAProxy that runs serves users, and which it is;
-// where none runs the error has CodeUnavailable.
-func (e *Edge) Describe(ctx context.Context) (address, version string, err error) {
-	exists, err := e.locked()
-	if err != nil {
-		return "", "", err
-	}
-	if !exists {
-		return "", "", abt2.Errorf(abt2.CodeUnavailable, "no HAProxy runs")
-	}
-	f, err := e.features(ctx)
-	if err != nil {
-		return "", "", err
-	}
-	address, err = e.Address(ctx)
-	return address, f.version, err
-}
+// Runs reports whether an HAProxy of ours runs in the folder.
+func (e *Edge) Runs() (bool, error) { return e.locked() }

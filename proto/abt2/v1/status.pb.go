@@ -44,7 +44,9 @@ type Status struct {
 	// The server makes faults on request: it was started with --allow-faults.
 	Faults bool `protobuf:"varint,13,opt,name=faults,proto3" json:"faults,omitempty"`
 	// Versions with fewer healthy instances than they should have.
-	Missing       []*Shortage `protobuf:"bytes,20,rep,name=missing,proto3" json:"missing,omitempty"`
+	Missing []*Shortage `protobuf:"bytes,20,rep,name=missing,proto3" json:"missing,omitempty"`
+	// What edges lack of what the built-in one does, a sentence each.
+	Limits        []string `protobuf:"bytes,21,rep,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -173,6 +175,13 @@ func (x *Status) GetFaults() bool {
 func (x *Status) GetMissing() []*Shortage {
 	if x != nil {
 		return x.Missing
+	}
+	return nil
+}
+
+func (x *Status) GetLimits() []string {
+	if x != nil {
+		return x.Limits
 	}
 	return nil
 }
@@ -922,7 +931,7 @@ var File_abt2_v1_status_proto protoreflect.FileDescriptor
 
 const file_abt2_v1_status_proto_rawDesc = "" +
 	"\n" +
-	"\x14abt2/v1/status.proto\x12\aabt2.v1\x1a\x15abt2/v1/release.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x04\n" +
+	"\x14abt2/v1/status.proto\x12\aabt2.v1\x1a\x15abt2/v1/release.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x04\n" +
 	"\x06Status\x12\x18\n" +
 	"\aproduct\x18\x01 \x01(\tR\aproduct\x120\n" +
 	"\asession\x18\x02 \x01(\v2\x16.abt2.v1.SessionStatusR\asession\x122\n" +
@@ -938,7 +947,8 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\tunsettled\x18\v \x01(\bR\tunsettled\x12\x12\n" +
 	"\x04next\x18\f \x01(\tR\x04next\x12\x16\n" +
 	"\x06faults\x18\r \x01(\bR\x06faults\x12+\n" +
-	"\amissing\x18\x14 \x03(\v2\x11.abt2.v1.ShortageR\amissing\"f\n" +
+	"\amissing\x18\x14 \x03(\v2\x11.abt2.v1.ShortageR\amissing\x12\x16\n" +
+	"\x06limits\x18\x15 \x03(\tR\x06limits\"f\n" +
 	"\bShortage\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n" +
