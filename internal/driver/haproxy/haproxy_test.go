@@ -155,7 +155,16 @@ func until(t *testing.T, ok func() bool) {
 func TestEdge(t *testing.T) {
 	drivertest.Edge(t, func(t *testing.T) drivertest.EdgeFixture {
 		dir := folder(t)
-		e := open(t, haproxy.Config{Dir: dir})
+		snippet := filepath.Join(dir, "own.cfg")
+		settings := 0
+		change := func() { // makes the next Apply start another process
+			settings++
+			if err := os.WriteFile(snippet, []byte("# "+strconv.Itoa(settings)+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		change()
+		e := open(t, haproxy.Config{Dir: dir, Snippet: snippet})
 		address, err := e.Address(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -165,7 +174,17 @@ func TestEdge(t *testing.T) {
 			Edge: e, Address: address,
 			KeepsTrailers:   strings.Contains(limits, "trailers"),
 			KeepsToInstance: strings.Contains(limits, "not tried elsewhere"),
-			Crash:           func(t *testing.T) { crash(t, dir, master) },
+			Upgrade: func(t *testing.T) {
+				change()
+				r, err := e.Read(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := e.Apply(t.Context(), r); err != nil {
+					t.Fatal(err)
+				}
+			},
+			Crash: func(t *testing.T) { crash(t, dir, master) },
 			Drift: func(t *testing.T) {
 				preview := regexp.MustCompile(`default\|2~\w+`).FindString(tell(t, dir, "show map live/routes.map"))
 				if said := tell(t, dir, "set map live/routes.map h|* "+preview); said != "" {
