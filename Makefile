@@ -15,10 +15,10 @@ COUNT ?= 5
 FAULTS ?= all
 
 .DEFAULT_GOAL := help
-.PHONY: help demo drill build test lint unit cross bench generate clean
+.PHONY: help demo drill build test lint unit cross bench bench-edge generate clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## release the shop before your eyes; KEEP=1 leaves it running
 	@go build -o bin/demo ./examples/demo
@@ -59,6 +59,9 @@ bench: ## measure, and write docs/benchmarks.md
 	go test -run '^$$' -bench . -benchmem -count $(COUNT) ./internal/... >> bin/bench.txt || { cat bin/bench.txt; exit 1; }
 	go test -run '^$$' -bench . ./examples/demo >> bin/bench.txt || { cat bin/bench.txt; exit 1; }
 	go -C tools run ./benchreport -o $(CURDIR)/docs/benchmarks.md $(CURDIR)/bin/bench.txt
+
+bench-edge: ## compare a driven HAProxy with a bare one
+	go test -run '^$$' -bench OfBare -benchtime 20x ./internal/driver/haproxy
 
 generate: ## protocol code and the command reference
 	GOBIN=$(CURDIR)/bin go -C tools install tool
