@@ -218,6 +218,10 @@ func TestLogsAcrossRotation(t *testing.T) {
 	p := m.server()
 	m.apply(p, m.sh(`for i in 1 2 3; do echo line $i; done; exec sleep 1000`))
 	i := m.healthy(p, 1)[0]
+	m.poll("the lines", func() bool {
+		b, _ := os.ReadFile(shimpb.LogPath(filepath.Join(m.dir, instancesDir, string(i.ID)), 0))
+		return strings.Contains(string(b), "line 3\n")
+	})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	r, w := io.Pipe()
 	done := make(chan error, 1)
@@ -245,10 +249,6 @@ func TestLogsAcrossRotation(t *testing.T) {
 			t.Fatalf("read %q, want %q", got, want)
 		}
 	}
-	m.poll("the lines", func() bool {
-		b, _ := os.ReadFile(shimpb.LogPath(filepath.Join(m.dir, instancesDir, string(i.ID)), 0))
-		return strings.Contains(string(b), "line 3\n")
-	})
 	expect("line 2")
 	expect("line 3")
 	// Rotated as the shim does it, with a line broken in two.
