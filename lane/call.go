@@ -22,7 +22,7 @@ type call struct {
 	req    *http.Request // as the caller made it; never changed
 	ctx    context.Context
 	pick   route.Pick
-	expect *route.Expectation // of the answer; nil: the request may not be sent elsewhere
+	expect *route.Expectation // of an answer; nil: the request may not be sent elsewhere
 }
 
 // call sends a request to a module of its environment.
@@ -126,7 +126,8 @@ func (c *call) pickOther(failed failure, tried []*route.Instance) bool {
 func (c *call) attempt(body io.ReadCloser, again bool) *http.Request {
 	ctx := c.ctx
 	if again && repeatable(c.req) {
-		ctx, c.expect = c.pick.Expect(ctx, c.elsewhere)
+		c.expect = &route.Expectation{}
+		ctx = c.pick.Expect(ctx, c.expect, c.elsewhere)
 	}
 	out := redirect(ctx, c.req, c.module, c.pick.Address)
 	out.Body = body

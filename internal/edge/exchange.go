@@ -24,7 +24,8 @@ const maxAttempts = 4
 type exchange struct {
 	s           *server
 	proxy       httputil.ReverseProxy
-	closeStream func() // closing.ask
+	closeStream func()      // closing.ask
+	elsewhere   func() bool // canGoElsewhere
 
 	http.ResponseWriter
 	in      *http.Request
@@ -43,7 +44,8 @@ type exchange struct {
 	pickFrom uint64 // the environment that pick was chosen in: another one with fallback
 	tried    [maxAttempts]*route.Instance
 	attempts int
-	expect   *route.Expectation // of an answer; nil: the request may not be sent elsewhere
+	expect   route.Expectation // of an answer, where the request may be sent elsewhere
+	expects  bool
 	body     *replayBody
 
 	status   int
@@ -55,7 +57,7 @@ type exchange struct {
 
 func (s *server) newExchange() any {
 	x := &exchange{s: s}
-	x.closeStream = x.closing.ask
+	x.closeStream, x.elsewhere = x.closing.ask, x.canGoElsewhere
 	x.proxy = httputil.ReverseProxy{
 		Rewrite:        x.rewrite,
 		Transport:      x,
@@ -95,7 +97,7 @@ func (x *exchange) end() {
 		x.pick.Done()
 	}
 	s.metrics.inFlight.Add(-1)
-	*x = exchange{s: s, proxy: x.proxy, closeStream: x.closeStream}
+	*x = exchange{s: s, proxy: x.proxy, closeStream: x.closeStream, elsewhere: x.elsewhere}
 	s.exchanges.Put(x)
 }
 
@@ -250,7 +252,7 @@ func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 			r = x.expectAnswer(ctx, r)
 		}
 		res, err := transport.RoundTrip(r)
-		if err == nil && x.expect != nil && !x.expect.Answered() {
+		if err == nil && x.expects && !x.expect.Answered() {
 			res.Body.Close()
 			err = route.ErrLost
 		}
@@ -319,19 +321,21 @@ func (x *exchange) again(ctx context.Context, r *http.Request, reason retryReaso
 // expectAnswer makes an attempt one that is given up, for another instance, when
 // the table has dropped the one picked and it does not answer.
 func (x *exchange) expectAnswer(ctx context.Context, r *http.Request) *http.Request {
-	s, env, module := x.s, x.pickFrom, x.dest.version.Module // x is another request's by the time they may be asked
-	ctx, x.expect = x.pick.Expect(ctx, func() bool {
-		_, err := s.routes.Load().Resolve(env, module)
-		return err == nil
-	})
-	return r.WithContext(ctx)
+	x.expects = true
+	return r.WithContext(x.pick.Expect(ctx, &x.expect, x.elsewhere))
+}
+
+// canGoElsewhere reports whether there is another instance than one that was lost.
+func (x *exchange) canGoElsewhere() bool {
+	_, err := x.s.routes.Load().Resolve(x.pickFrom, x.dest.version.Module)
+	return err == nil
 }
 
 // over ends the attempt at work, if any.
 func (x *exchange) over() {
-	if x.expect != nil {
+	if x.expects {
 		x.expect.Over()
-		x.expect = nil
+		x.expects = false
 	}
 }
 

@@ -25,7 +25,8 @@ func TestExpect(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				in := newInstance("order@3", "order-3-1", "127.0.0.1:1", false)
-				ctx, e := in.Expect(t.Context(), func() bool { return tt.elsewhere })
+				var e Expectation
+				ctx := in.Expect(t.Context(), &e, func() bool { return tt.elsewhere })
 				defer e.Over()
 				if tt.lost {
 					in.lose()
@@ -48,7 +49,8 @@ func TestExpect(t *testing.T) {
 
 func TestExpectEndsWithItsRequest(t *testing.T) {
 	in := newInstance("order@3", "order-3-1", "127.0.0.1:1", false)
-	ctx, e := in.Expect(t.Context(), func() bool { return true })
+	var e Expectation
+	ctx := in.Expect(t.Context(), &e, func() bool { return true })
 	if !e.Answered() || ctx.Err() != nil {
 		t.Errorf("answered, and the context is over: %v", ctx.Err())
 	}

@@ -1,9 +1,6 @@
 package route
 
-import (
-	"context"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Instance is one running copy of a version. It is the same value in every
 // Snapshot that holds it, so that requests in flight are counted across tables.
@@ -16,11 +13,9 @@ type Instance struct {
 	// name. Read only.
 	To []string
 
-	lost context.Context // done when the newest table does not hold the instance any more
-	lose context.CancelFunc
-
-	_        [64]byte // the fields above are read by every request, the one below is written
+	_        [64]byte // the fields above are read by every request, those below are written
 	inFlight atomic.Int64
+	expected expected
 }
 
 // InFlight returns how many requests of this process the instance is serving.
@@ -28,7 +23,6 @@ func (i *Instance) InFlight() int64 { return i.inFlight.Load() }
 
 func newInstance(version, id, address string, external bool) *Instance {
 	i := &Instance{ID: id, Address: address, Version: version}
-	i.lost, i.lose = context.WithCancel(context.Background())
 	if !external {
 		i.To = []string{version + "/" + id}
 	}
