@@ -89,6 +89,8 @@ func module(ctx context.Context, next string) error {
 		}
 		_ = json.NewEncoder(w).Encode(hops)
 	})
+	mux.HandleFunc("/events", events(os.Getenv("ABT2_VERSION")))
+	mux.HandleFunc("/socket", socket(os.Getenv("ABT2_VERSION")))
 	mux.HandleFunc("/online", func(w http.ResponseWriter, r *http.Request) {
 		byHTTP, err := onlineByHTTP(r.Context())
 		fmt.Fprintf(w, "%s: SDK %t, HTTP %t, error %v", os.Getenv("ABT2_VERSION"), l.Online(), byHTTP, err)
