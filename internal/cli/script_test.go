@@ -32,12 +32,7 @@ import (
 //	waitline FILE REGEXP [VAR...] wait until a line of the file matches, and set the variables to its groups
 func TestScripts(t *testing.T) {
 	bin := t.TempDir()
-	for name, source := range map[string]string{"abt2": "abt2.dev/cmd/abt2", "module": "./testdata/module"} {
-		build := exec.Command("go", append(append([]string{"build"}, raceFlags...), "-o", filepath.Join(bin, name), source)...)
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", build, err, out)
-		}
-	}
+	buildPrograms(t, bin)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
@@ -53,6 +48,17 @@ func TestScripts(t *testing.T) {
 		},
 		UpdateScripts: *update,
 	})
+}
+
+// buildPrograms builds abt2 and the module into a folder.
+func buildPrograms(t *testing.T, bin string) {
+	t.Helper()
+	for name, source := range map[string]string{"abt2": "abt2.dev/cmd/abt2", "module": "./testdata/module"} {
+		build := exec.Command("go", append(append([]string{"build"}, raceFlags...), "-o", filepath.Join(bin, name), source)...)
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", build, err, out)
+		}
+	}
 }
 
 // raceFlags make the program be built as the test was.
