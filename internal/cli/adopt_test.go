@@ -50,7 +50,7 @@ func TestAdopt(t *testing.T) {
 	sent, failed := load()
 	t.Logf("%d requests, %d failed", sent, len(failed))
 	if sent == 0 || len(failed) > 0 {
-		t.Errorf("%d of %d requests failed, the first: %.3v", len(failed), sent, failed)
+		t.Errorf("%d of %d requests failed, the first: %q", len(failed), sent, failed[:min(len(failed), 3)])
 	}
 	old, released := "api > order > stock", "new api > order > stock"
 	if want := []string{old, old, released, old, released, old, old}; !slices.Equal(printed, want) {
@@ -135,7 +135,7 @@ server {
 	location / { proxy_pass http://web; }
 	location /api { proxy_pass http://api; }
 }`)
-	a.replace = append(a.replace, "/etc/nginx", filepath.Join(a.dir, "nginx"))
+	a.replace = append(a.replace, "/etc/nginx", filepath.Join(a.dir, "nginx"), "/run/nginx.pid", filepath.Join(a.dir, "nginx", "nginx.pid"))
 	if out, err := a.nginxCommand().CombinedOutput(); err != nil {
 		a.t.Fatalf("nginx: %v\n%s", err, out)
 	}
