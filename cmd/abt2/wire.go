@@ -35,6 +35,7 @@ func runServer(ctx context.Context, c cli.ServerConfig) error {
 		TLSCert:        c.EdgeCert,
 		TLSKey:         c.EdgeKey,
 		EdgeAccessLog:  c.AccessLog,
+		EdgeElsewhere:  !c.EdgeStart,
 		AllowRoot:      c.AllowRoot,
 		AllowFaults:    c.AllowFaults,
 		Version:        build().Version,
@@ -54,14 +55,14 @@ func runRestore(ctx context.Context, c cli.RestoreConfig) (cli.Restored, error) 
 
 func runDoctor(ctx context.Context, c cli.ServerConfig) ([]cli.Finding, error) {
 	var out []cli.Finding
-	for _, f := range server.Examine(ctx, server.Config{DataDir: c.Data, Listen: c.Listen, EdgeListen: c.EdgeListen, Version: build().Version}) {
+	for _, f := range server.Examine(ctx, server.Config{DataDir: c.Data, Listen: c.Listen, EdgeListen: c.EdgeListen, EdgeElsewhere: !c.EdgeStart, Version: build().Version}) {
 		out = append(out, cli.Finding{Check: f.Check, Result: string(f.Result), Detail: f.Detail, Remedy: f.Remedy})
 	}
 	return out, ctx.Err()
 }
 
-func runEdge(ctx context.Context, dir string, takeover bool) error {
-	return server.RunEdge(ctx, dir, takeover)
+func runEdge(ctx context.Context, dir string, o cli.EdgeOptions) error {
+	return server.RunEdge(ctx, dir, server.EdgeOptions(o))
 }
 
 func runShim(ctx context.Context, dir string) error { return shim.Run(ctx, dir) }

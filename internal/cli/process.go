@@ -6,16 +6,26 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// EdgeOptions is how an edge begins.
+type EdgeOptions struct {
+	Takeover bool // take the place of the edge that runs on the folder, if one does
+	Wait     bool // for a server to prepare the folder, if none has
+}
+
 func (a *app) edgeCommand() *cobra.Command {
-	var takeover bool
+	var o EdgeOptions
 	c := childCommand(&cobra.Command{
 		Use:   "edge",
 		Short: "Be the edge of a server",
 		Long: `Is the gateway that users reach. The server starts it as a process of its own, which
-outlives it; nobody else needs to.`,
+outlives it; under abt2 server --edge-start=false that is somebody else's to do.
+
+It listens on the one socket that it is passed as sd_listen_fds(3) describes, else
+where the server has written.`,
 		Example: `  abt2 edge --dir=/srv/abt2/edge`,
-	}, func(ctx context.Context, dir string) error { return a.env.RunEdge(ctx, dir, takeover) })
-	c.Flags().BoolVar(&takeover, "takeover", false, "take over the sockets of the edge that runs there")
+	}, func(ctx context.Context, dir string) error { return a.env.RunEdge(ctx, dir, o) })
+	c.Flags().BoolVar(&o.Takeover, "takeover", false, "take over the sockets of the edge that runs there")
+	c.Flags().BoolVar(&o.Wait, "wait", false, "wait until a server has prepared the folder")
 	return c
 }
 

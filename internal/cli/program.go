@@ -36,8 +36,8 @@ type Env struct {
 	// RunServer serves until ctx ends, or fails. It calls c.Ready once.
 	RunServer func(ctx context.Context, c ServerConfig) error
 	// RunEdge and RunShim are the programs of a server's children; what to be is
-	// written down in dir. An edge may take the place of one that runs there.
-	RunEdge func(ctx context.Context, dir string, takeover bool) error
+	// written down in dir.
+	RunEdge func(ctx context.Context, dir string, o EdgeOptions) error
 	RunShim func(ctx context.Context, dir string) error
 	// RunDown ends the server, the edge and the instances of a data folder and
 	// returns what it ended, or in a dry run would end, a line each.

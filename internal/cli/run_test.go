@@ -50,6 +50,7 @@ type result struct {
 	stdout, stderr string
 	url, token     string
 	server         cli.ServerConfig
+	edge           cli.EdgeOptions
 	dirs           []string // of edge, shim and down
 	drill          abt2.DrillRequest
 }
@@ -107,7 +108,7 @@ func run(t *testing.T, w world) result {
 			}
 			return w.err
 		},
-		RunEdge: func(ctx context.Context, dir string, _ bool) error { return child(ctx, dir) },
+		RunEdge: func(ctx context.Context, dir string, o cli.EdgeOptions) error { res.edge = o; return child(ctx, dir) },
 		RunShim: child,
 		RunDown: func(ctx context.Context, dir string, _ bool) ([]string, error) { return w.down, child(ctx, dir) },
 		RunRestore: func(_ context.Context, c cli.RestoreConfig) (cli.Restored, error) {

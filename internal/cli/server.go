@@ -20,6 +20,7 @@ type ServerConfig struct {
 	EdgeCert   string // TLS files of the edge; both or none
 	EdgeKey    string
 	AccessLog  bool // of the edge
+	EdgeStart  bool // start and replace the edge, not wait for one that somebody else keeps running
 	// HAProxyProgram and HAProxySnippet are paths; empty: haproxy in PATH, none.
 	HAProxyProgram string
 	HAProxySnippet string
@@ -71,8 +72,8 @@ Flags win over the environment, and that over the file.`,
 func (a *app) serverFlags(c *cobra.Command, settings *serverSettings) {
 	f := c.Flags()
 	for _, s := range serverFields {
-		if s.byDefault == "false" {
-			f.Bool(s.flag, false, s.usage)
+		if s.byDefault == "true" || s.byDefault == "false" {
+			f.Bool(s.flag, s.byDefault == "true", s.usage)
 			continue
 		}
 		f.String(s.flag, s.byDefault, s.usage)

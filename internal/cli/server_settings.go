@@ -39,6 +39,7 @@ var serverFields = []serverField{
 	{"edge-url", "", "the address users type, the base of printed links: `URL` (default made of the edge's address)"},
 	{"edge-cert", "", "the edge's TLS certificate, a PEM file at `PATH`"},
 	{"edge-key", "", "the key of --edge-cert, a PEM file at `PATH`"},
+	{"edge-start", "true", "start the edge, and replace it by a newer one; false: wait for one that somebody else keeps running"},
 	{"haproxy-program", "", "with --edge=haproxy: the program at `PATH` (default haproxy, looked for where programs are)"},
 	{"haproxy-snippet", "", "with --edge=haproxy: lines of your own for its defaults section, a file at `PATH`"},
 	{"log-level", "info", "debug, info, warn or error: `LEVEL`"},
@@ -124,10 +125,13 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 	for _, b := range []struct {
 		setting
 		into *bool
-	}{{got["access-log"], &c.AccessLog}, {got["allow-faults"], &c.AllowFaults}} {
+	}{{got["edge-start"], &c.EdgeStart}, {got["access-log"], &c.AccessLog}, {got["allow-faults"], &c.AllowFaults}} {
 		if *b.into, err = strconv.ParseBool(b.value); err != nil {
 			return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be true or false", b.name, b.value)
 		}
+	}
+	if c.Edge == "haproxy" && !c.EdgeStart {
+		return c, abt2.Errorf(abt2.CodeInvalid, "%s false: is for --edge=builtin alone; the server keeps HAProxy running", got["edge-start"].name)
 	}
 	if c.Edge == "haproxy" && c.AccessLog {
 		return c, abt2.Errorf(abt2.CodeInvalid, "%s true: is for --edge=builtin alone; let HAProxy log by lines of your own: --haproxy-snippet", got["access-log"].name)

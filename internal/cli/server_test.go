@@ -26,22 +26,22 @@ func file(t *testing.T, name, content string) string {
 }
 
 func TestServerSettings(t *testing.T) {
-	yaml := file(t, "abt2.yaml", "# shop\ndata: /srv/yaml\nlisten: 127.0.0.1:1\nedge_listen: 0.0.0.0:80\nedge_url: https://shop.example.com\nedge_cert: /etc/cert.pem\nedge_key: /etc/key.pem\naccess_log: true\nallow_faults: true\nlog_level: debug\n")
-	defaults := cli.ServerConfig{Data: "/home/nobody/.local/share/abt2", Listen: "127.0.0.1:7070", EdgeListen: "127.0.0.1:8080"}
+	yaml := file(t, "abt2.yaml", "# shop\ndata: /srv/yaml\nlisten: 127.0.0.1:1\nedge_listen: 0.0.0.0:80\nedge_url: https://shop.example.com\nedge_cert: /etc/cert.pem\nedge_key: /etc/key.pem\nedge_start: false\naccess_log: true\nallow_faults: true\nlog_level: debug\n")
+	defaults := cli.ServerConfig{Data: "/home/nobody/.local/share/abt2", Listen: "127.0.0.1:7070", EdgeListen: "127.0.0.1:8080", EdgeStart: true}
 	for _, tc := range []struct {
 		name, args string
 		env        map[string]string
 		want       func(c *cli.ServerConfig)
 	}{
 		{"defaults", "server", nil, func(c *cli.ServerConfig) {}},
-		{"flags", "server --data=/srv/flag --listen=localhost:0 --edge-listen=:0 --edge-url=http://x --edge-cert=/c --edge-key=/k --access-log --allow-faults --allow-root", nil, func(c *cli.ServerConfig) {
+		{"flags", "server --data=/srv/flag --listen=localhost:0 --edge-listen=:0 --edge-url=http://x --edge-cert=/c --edge-key=/k --edge-start=false --access-log --allow-faults --allow-root", nil, func(c *cli.ServerConfig) {
 			*c = cli.ServerConfig{Data: "/srv/flag", Listen: "localhost:0", EdgeListen: ":0", EdgeURL: "http://x", EdgeCert: "/c", EdgeKey: "/k", AccessLog: true, AllowFaults: true, AllowRoot: true}
 		}},
 		{"file", "server --config=" + yaml, nil, func(c *cli.ServerConfig) {
 			*c = cli.ServerConfig{Data: "/srv/yaml", Listen: "127.0.0.1:1", EdgeListen: "0.0.0.0:80", EdgeURL: "https://shop.example.com", EdgeCert: "/etc/cert.pem", EdgeKey: "/etc/key.pem", AccessLog: true, AllowFaults: true}
 		}},
-		{"flags over environment over file", "server --listen=127.0.0.1:3 --access-log=false --allow-faults=false", map[string]string{"ABT2_CONFIG": yaml, "ABT2_DATA": "/srv/env", "ABT2_LISTEN": "127.0.0.1:2", "ABT2_EDGE_LISTEN": "127.0.0.1:4"}, func(c *cli.ServerConfig) {
-			*c = cli.ServerConfig{Data: "/srv/env", Listen: "127.0.0.1:3", EdgeListen: "127.0.0.1:4", EdgeURL: "https://shop.example.com", EdgeCert: "/etc/cert.pem", EdgeKey: "/etc/key.pem"}
+		{"flags over environment over file", "server --listen=127.0.0.1:3 --access-log=false --allow-faults=false", map[string]string{"ABT2_CONFIG": yaml, "ABT2_DATA": "/srv/env", "ABT2_LISTEN": "127.0.0.1:2", "ABT2_EDGE_LISTEN": "127.0.0.1:4", "ABT2_EDGE_START": "true"}, func(c *cli.ServerConfig) {
+			*c = cli.ServerConfig{Data: "/srv/env", Listen: "127.0.0.1:3", EdgeListen: "127.0.0.1:4", EdgeStart: true, EdgeURL: "https://shop.example.com", EdgeCert: "/etc/cert.pem", EdgeKey: "/etc/key.pem"}
 		}},
 		{"haproxy", "server --edge=haproxy --haproxy-program=/usr/sbin/haproxy", map[string]string{"ABT2_HAPROXY_SNIPPET": "/etc/own.cfg"}, func(c *cli.ServerConfig) {
 			c.Edge, c.HAProxyProgram, c.HAProxySnippet = "haproxy", "/usr/sbin/haproxy", "/etc/own.cfg"
@@ -88,6 +88,8 @@ func TestWrongServerSettings(t *testing.T) {
 		{args: "server --edge-cert=/c", says: []string{"--edge-key", "both"}},
 		{args: "server --log-level=loud", says: []string{`--log-level "loud"`, "debug"}},
 		{args: "server", env: map[string]string{"ABT2_ACCESS_LOG": "maybe"}, says: []string{`ABT2_ACCESS_LOG "maybe"`}},
+		{args: "server", env: map[string]string{"ABT2_EDGE_START": "maybe"}, says: []string{`ABT2_EDGE_START "maybe"`}},
+		{args: "server --edge=haproxy --edge-start=false", says: []string{"--edge-start false", "--edge=builtin"}},
 		{args: "server", env: map[string]string{"ABT2_ALLOW_FAULTS": "maybe"}, says: []string{`ABT2_ALLOW_FAULTS "maybe"`}},
 		{args: "server --config=/nowhere.yaml", says: []string{`--config "/nowhere.yaml"`}},
 		{args: "server --config=" + file(t, "a.yaml", "lisen: x\n"), says: []string{"lisen: is not a setting", "edge_listen"}},
@@ -120,6 +122,9 @@ func TestChildren(t *testing.T) {
 		if res := run(t, world{args: args}); res.status != 0 || len(res.dirs) != 1 || res.dirs[0] != "/srv/x" {
 			t.Errorf("%s: status %d, told %v: %s", args, res.status, res.dirs, res.stderr)
 		}
+	}
+	if res := run(t, world{args: "edge --dir=/srv/x --wait"}); res.edge != (cli.EdgeOptions{Wait: true}) {
+		t.Errorf("the edge begins with %+v", res.edge)
 	}
 }
 

@@ -32,7 +32,8 @@ type Config struct {
 	// one, which an edge started again on the same Dir takes again.
 	Listen string
 	// ListenFD is the number of an inherited listening socket to use in place of
-	// Listen; zero: none.
+	// Listen; zero: none. Whoever has passed it keeps it open, so that connections
+	// wait there for the next edge.
 	ListenFD   int
 	Server     string // address of the feed, host:port or http://host:port
 	Credential string // file that holds the bearer token; empty: CredentialFile in Dir
@@ -52,6 +53,8 @@ type Config struct {
 	// Takeover makes the process take over from the edge that runs on Dir, if one
 	// does, in place of being refused by it.
 	Takeover bool `json:"-"`
+	// Ready is called once, when users are served. Nil: nobody cares.
+	Ready func() `json:"-"`
 	// Log takes what the edge has to say. Nil: JSON lines in edge.log in Dir, of
 	// bounded size.
 	Log *slog.Logger
@@ -90,7 +93,7 @@ func (c *Config) check() error {
 // Digest tells one configuration from another, by what is told to an edge: how
 // it logs and where it takes its place from is not.
 func (c Config) Digest() string {
-	c.Log, c.Takeover = nil, false
+	c.Log, c.Ready, c.Takeover, c.ListenFD = nil, nil, false, 0
 	b, err := json.Marshal(c)
 	if err != nil {
 		return "" // it consists of strings and numbers

@@ -398,8 +398,8 @@ func (x *exchange) unanswered(_ http.ResponseWriter, r *http.Request, err error)
 
 // WriteHeader, Write and Unwrap make the exchange the proxy's response writer.
 func (x *exchange) WriteHeader(status int) {
-	if status >= 200 && x.s.handed.Load() {
-		x.Header()["Connection"] = closeHeader // the next request goes to the successor
+	if status >= 200 && (x.s.handed.Load() || x.s.leaving.Load()) {
+		x.Header()["Connection"] = closeHeader // the next request goes to whoever follows
 	}
 	if x.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		x.status = status

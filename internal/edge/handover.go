@@ -194,20 +194,15 @@ func (s *server) windUp(ctx context.Context, outside *http.Server) {
 	})()
 	kept, leave := context.WithTimeout(all, keptTimeout)
 	defer leave()
-	for s.open.Load() > 0 && kept.Err() == nil {
-		next := s.closed.next()
-		if s.open.Load() == 0 {
-			break
-		}
+	defer context.AfterFunc(ctx, leave)()
+	s.links.Go(func() {
 		select {
-		case <-next:
-		case <-kept.Done():
-		case <-ctx.Done():
-			leave()
 		case <-s.alone: // nobody tells what to stamp: no more requests
 			leave()
+		case <-kept.Done():
 		}
-	}
+	})
+	s.unconnected(kept)
 	s.drain(all, outside)
 	s.waitIdle(all)
 	s.sayGoodbye()

@@ -51,11 +51,12 @@ type server struct {
 	socket string // path of this process's control socket
 	member membership
 
-	giving sync.Mutex     // held by the hand-over at work, and for good by one that succeeded
-	handed atomic.Bool    // to a successor
-	given  chan struct{}  // closed when it is
-	alone  chan struct{}  // closed when the successor has ended
-	links  sync.WaitGroup // of what watches over other processes
+	giving  sync.Mutex     // held by the hand-over at work, and for good by one that succeeded
+	handed  atomic.Bool    // to a successor
+	leaving atomic.Bool    // takes no more connections: its own end is near
+	given   chan struct{}  // closed when it is
+	alone   chan struct{}  // closed when the successor has ended
+	links   sync.WaitGroup // of what watches over other processes
 
 	link        *net.UnixConn // to the predecessor, during the hand-over
 	predecessor *predecessor  // nil: none
@@ -224,7 +225,7 @@ func (s *server) work(ctx context.Context, abandon func(), control net.Listener,
 			serve = func(l net.Listener) error { return outside.ServeTLS(l, "", "") }
 		}
 		err := serve(s.public)
-		if s.handed.Load() {
+		if s.handed.Load() || s.leaving.Load() {
 			return nil
 		}
 		return ending(err)
@@ -232,12 +233,18 @@ func (s *server) work(ctx context.Context, abandon func(), control net.Listener,
 	retrying, leave := context.WithCancel(ctx)
 	g.Go(func() error { s.names.retry(retrying); return nil })
 	s.log.Info("edge serves", "id", s.cfg.ID, "address", s.address, "revision", s.routes.Load().Mark().Revision)
+	if s.cfg.Ready != nil {
+		s.cfg.Ready()
+	}
 	g.Go(func() error {
 		defer leave()
 		select {
 		case <-ctx.Done():
 			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 			defer cancel()
+			if s.cfg.ListenFD != 0 {
+				s.makeWay(drain)
+			}
 			s.drain(drain, outside)
 			s.sayGoodbye()
 		case <-s.given:
@@ -248,6 +255,35 @@ func (s *server) work(ctx context.Context, abandon func(), control net.Listener,
 		return nil
 	})
 	return g.Wait()
+}
+
+// makeWay leaves the socket that was passed to whoever listens on it next. Each
+// answer ends its connection, so that no client in the midst of its requests
+// finds one closed under the next; those that nobody uses delay the next edge
+// for wayTimeout at most.
+func (s *server) makeWay(ctx context.Context) {
+	s.leaving.Store(true)
+	_ = s.public.Close()
+	ctx, cancel := context.WithTimeout(ctx, wayTimeout)
+	defer cancel()
+	s.unconnected(ctx)
+}
+
+// wayTimeout bounds how long connections keep the next edge waiting.
+const wayTimeout = time.Second
+
+// unconnected returns when net/http has no connection left, or when ctx ends.
+func (s *server) unconnected(ctx context.Context) {
+	for s.open.Load() > 0 && ctx.Err() == nil {
+		next := s.closed.next()
+		if s.open.Load() == 0 {
+			return
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // drain finishes requests until ctx ends. Upgraded connections belong to nobody

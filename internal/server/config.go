@@ -25,6 +25,10 @@ type Config struct {
 	TLSCert       string // of the edge: PEM files; empty: no TLS
 	TLSKey        string
 	EdgeAccessLog bool
+	// EdgeElsewhere says that somebody else keeps the built-in edge running, on the
+	// folder that the server prepares for it: the server waits for it, and neither
+	// starts nor replaces it.
+	EdgeElsewhere bool
 	AllowRoot     bool
 	AllowFaults   bool // make faults for drills
 	Version       string

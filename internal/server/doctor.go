@@ -48,7 +48,9 @@ func Examine(ctx context.Context, c Config) []doctor.Finding {
 			port = doctor.Port{Name: port.Name, Address: e.Addresses[0], Ours: true}
 		}
 	}
-	s.Ports = append(s.Ports, port)
+	if !c.EdgeElsewhere { // where it is to listen is somebody else's
+		s.Ports = append(s.Ports, port)
+	}
 	return doctor.Examine(ctx, s)
 }
 

@@ -28,13 +28,13 @@ func TestMain(m *testing.M) {
 	var err error
 	switch arg := func(i int) string { return strings.TrimPrefix(append(os.Args, "", "")[i], "--dir=") }; arg(1) {
 	case "edge":
-		err = server.RunEdge(ctx, arg(2), arg(3) == "--takeover")
+		err = server.RunEdge(ctx, arg(2), server.EdgeOptions{Takeover: arg(3) == "--takeover", Wait: arg(3) == "--wait"})
 	case "shim":
 		err = shim.Run(ctx, arg(2))
 	case "module":
 		err = module(ctx, arg(2))
 	case "server":
-		err = serverProcess(ctx, arg(2))
+		err = serverProcess(ctx, arg(2), arg(3) == "--edge-start=false")
 	default:
 		stop()
 		os.Exit(m.Run())
@@ -49,13 +49,13 @@ func TestMain(m *testing.M) {
 
 // serverProcess is a server as a process of its own, one that makes faults. It
 // prints where it is reached once it is ready, and its process id.
-func serverProcess(ctx context.Context, dir string) error {
+func serverProcess(ctx context.Context, dir string, edgeElsewhere bool) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	return server.Run(ctx, server.Config{
-		Program: program, DataDir: dir, Listen: "127.0.0.1:0", EdgeListen: "127.0.0.1:0", AllowRoot: true, AllowFaults: true,
+		Program: program, DataDir: dir, Listen: "127.0.0.1:0", EdgeListen: "127.0.0.1:0", AllowRoot: true, AllowFaults: true, EdgeElsewhere: edgeElsewhere,
 		Log:   slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Ready: func(a server.Addresses) { fmt.Println(a.API, a.Edge, os.Getpid()) },
 	})

@@ -42,7 +42,7 @@ func (in *installation) startProcess(env ...string) *daemon {
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	p := &daemon{Cmd: exec.Command(in.command, "server", in.dir), exited: make(chan error, 1), ready: make(chan int, 100)}
+	p := &daemon{Cmd: exec.Command(in.command, append([]string{"server", in.dir}, in.args...)...), exited: make(chan error, 1), ready: make(chan int, 100)}
 	p.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), env...)
 	p.Stdout, p.Stderr = w, log
 	if err := p.Start(); err != nil {

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"abt2.dev"
 	"abt2.dev/internal/api"
 	"abt2.dev/internal/artifact"
@@ -26,7 +28,7 @@ import (
 
 // Run serves until ctx ends, when it returns nil, or until something it cannot
 // do without fails. The edge and the instances outlive it; the next Run on the
-// same data folder finds them again.
+// same data folder finds them again. Ready and stopping are told by sd_notify(3).
 func Run(ctx context.Context, c Config) (err error) {
 	if err := c.check(); err != nil {
 		return err
@@ -172,9 +174,11 @@ func Run(ctx context.Context, c Config) (err error) {
 	case <-ctx.Done():
 		return failure(ctx, ended, nil)
 	}
+	defer context.AfterFunc(ctx, func() { tellStarter(daemon.SdNotifyStopping) })()
 	if c.Ready != nil {
 		c.Ready(Addresses{API: "http://" + address, Edge: edge.URL, DataDir: c.DataDir})
 	}
+	tellStarter(daemon.SdNotifyReady)
 	<-ctx.Done()
 	return failure(ctx, ended, nil)
 }

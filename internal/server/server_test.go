@@ -29,8 +29,9 @@ type installation struct {
 	api     *api.Client
 	edge    string
 	stop    func() error
-	command string // the program of edge, shims and modules
-	version string // of the server
+	command string   // the program of edge, shims and modules
+	version string   // of the server
+	args    []string // of the server, where it is a process of its own
 
 	edgeKind string // empty: the built-in one
 }

@@ -31,12 +31,17 @@ type SupervisorConfig struct {
 	// Settings is the digest of what the edge is to be told, as in
 	// edgectl.Description. Empty: it does not matter.
 	Settings string
-	Log      *slog.Logger
+	// RestartedBy is the command with which people restart an edge that somebody
+	// else keeps running: it is waited for and looked at, and never started or
+	// replaced. Empty: it is kept running here.
+	RestartedBy string
+	Log         *slog.Logger
 }
 
-// Supervisor keeps one edge process running. The process outlives it: an edge
-// that runs already is found by its control socket and left as it is. Methods
-// may be called from several goroutines.
+// Supervisor keeps one edge process running, or looks at one that somebody else
+// keeps running. The process outlives it: an edge that runs already is found by
+// its control socket and left as it is. Methods may be called from several
+// goroutines.
 type Supervisor struct {
 	cfg      SupervisorConfig
 	client   *edgectl.Client
@@ -124,7 +129,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			timer.Stop()
 			return nil
 		case <-timer.C:
-			if err == nil {
+			if err == nil && s.cfg.RestartedBy == "" {
 				s.cfg.Log.Warn("edge has ended, starting it again")
 			}
 		}
@@ -153,6 +158,9 @@ func (s *Supervisor) enter(ctx context.Context) (leave func(), err error) {
 
 // ensure finds the edge, or starts it, and returns when it answers.
 func (s *Supervisor) ensure(ctx context.Context) (edgectl.Description, error) {
+	if s.cfg.RestartedBy != "" {
+		return s.arrival(ctx)
+	}
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return edgectl.Description{}, err
@@ -303,7 +311,7 @@ func (s *Supervisor) Stop(ctx context.Context) error {
 }
 
 // Ready returns the description of the edge that runs, which it starts if none
-// does. An edge that cannot be started is an error at once: whoever starts a
+// does, or waits for where that is somebody else's to do. An edge that cannot be started is an error at once: whoever starts a
 // server is there to read why. Run tries again instead.
 func (s *Supervisor) Ready(ctx context.Context) (edgectl.Description, error) {
 	return s.ensure(ctx)

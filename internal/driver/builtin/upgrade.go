@@ -18,8 +18,12 @@ const upgradeTimeout = 20 * time.Second
 // loses no request: the successor gets the sockets, and the predecessor finishes
 // what it has. It returns when the successor serves and the predecessor takes no
 // more connections. On error the predecessor is the edge still, or, if it has
-// ended of itself, Run starts another. Where none runs, one is started.
+// ended of itself, Run starts another. Where none runs, one is started. An edge
+// that somebody else keeps running is CodeRefused.
 func (s *Supervisor) Upgrade(ctx context.Context) error {
+	if s.cfg.RestartedBy != "" {
+		return abt2.Errorf(abt2.CodeRefused, "edge %s: is not replaced by the server, because somebody else keeps it running; for a new process of it: %s", s.cfg.ID, s.cfg.RestartedBy)
+	}
 	if len(s.cfg.Takeover) == 0 {
 		return abt2.Errorf(abt2.CodeInvalid, "edge %s: cannot be upgraded: nothing says how a successor is started", s.cfg.ID)
 	}
@@ -41,7 +45,7 @@ func (s *Supervisor) Upgrade(ctx context.Context) error {
 	after, err := s.succession(ctx, before, p)
 	if err != nil {
 		_ = p.process.Kill() // it has ended, or hangs: until it serves it is no loss
-		return abt2.Wrap(abt2.CodeFailed, err, "edge %s: is not upgraded; the process of %s goes on", s.cfg.ID, before.Started.Format(time.RFC3339))
+		return abt2.Wrap(abt2.CodeFailed, err, "edge %s: is not upgraded; the process of %s goes on; abt2 down and abt2 server start it anew", s.cfg.ID, before.Started.Format(time.RFC3339))
 	}
 	s.cfg.Log.Info("edge upgraded", "id", s.cfg.ID, "version", after.Version, "before", before.Version)
 	return nil
@@ -74,8 +78,8 @@ func (s *Supervisor) Outdated(d edgectl.Description) bool {
 	if s.cfg.Settings != "" && d.Settings != s.cfg.Settings {
 		return true
 	}
-	if len(d.Args) == 0 {
-		return false
+	if len(d.Args) == 0 || s.cfg.RestartedBy != "" {
+		return false // not told, or somebody else's choice
 	}
 	args := d.Args[1:]
 	return !slices.Equal(args, s.cfg.Command[1:]) && !slices.Equal(args, slices.Concat(s.cfg.Command[1:], s.cfg.Takeover))
