@@ -32,6 +32,7 @@ func main() {
 		Build:      build(),
 		NewService: newService,
 		NewDrill:   newDrill(hurry),
+		Executable: os.Executable,
 		RunServer:  runServer,
 		RunEdge:    runEdge,
 		RunShim:    runShim,

@@ -222,6 +222,7 @@ func TestCommands(t *testing.T) {
 		{"down_yes", world{args: "down --yes", env: map[string]string{"ABT2_DATA": "/srv/other"}}},
 		{"down_json", world{args: "down --yes --json", down: []string{"web-6-2"}}},
 		{"server", world{args: "server --data=/srv/abt2"}},
+		{"install_systemd_dry_run", world{args: "install-systemd --data=/srv/abt2 --user=shop --edge-listen=0.0.0.0:80 --dry-run"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, mode := range []string{"terminal", "pipe"} {

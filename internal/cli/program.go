@@ -31,6 +31,8 @@ type Env struct {
 
 	// NewService returns the service at a URL, like http://127.0.0.1:7070.
 	NewService func(url string, token func() (string, error)) abt2.Service
+	// Executable returns the path of this program.
+	Executable func() (string, error)
 	// NewDrill returns a drill of a service.
 	NewDrill func(svc abt2.Service, r abt2.DrillRequest) Drill
 	// RunServer serves until ctx ends, or fails. It calls c.Ready once.
@@ -176,7 +178,8 @@ var groups = []struct {
 		(*app).validateCommand, (*app).refreshCommand, (*app).scaleCommand, (*app).routerCommand, (*app).drillCommand, (*app).doctorCommand,
 	}},
 	{"run", "Running abt2:", []func(*app) *cobra.Command{
-		(*app).serverCommand, (*app).downCommand, (*app).backupCommand, (*app).restoreCommand, (*app).versionCommand, (*app).completionCommand,
+		(*app).serverCommand, (*app).downCommand, (*app).installSystemdCommand, (*app).backupCommand, (*app).restoreCommand, (*app).versionCommand,
+		(*app).completionCommand,
 	}},
 }
 

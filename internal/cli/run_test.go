@@ -38,6 +38,7 @@ type world struct {
 	ctx        context.Context
 	stdout     io.Writer // beside what is remembered
 	down       []string  // what RunDown ends
+	program    string    // path of the program; default /usr/local/bin/abt2
 	drill      *fakeDrill
 	restored   cli.Restored
 	findings   []cli.Finding
@@ -61,6 +62,9 @@ func run(t *testing.T, w world) result {
 	var out, errs buffer
 	if w.svc == nil {
 		w.svc = &fake{}
+	}
+	if w.program == "" {
+		w.program = "/usr/local/bin/abt2"
 	}
 	if w.ctx == nil {
 		w.ctx = t.Context()
@@ -97,6 +101,7 @@ func run(t *testing.T, w world) result {
 			res.url = url
 			return tokenFirst{w.svc, token, &res.token}
 		},
+		Executable: func() (string, error) { return w.program, nil },
 		NewDrill: func(_ abt2.Service, r abt2.DrillRequest) cli.Drill {
 			res.drill = r
 			return w.drill
