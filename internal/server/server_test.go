@@ -239,34 +239,42 @@ func TestRelease(t *testing.T) {
 // underLoad asks for the page from several goroutines until the function it
 // returns is called, which tells how that went.
 func (in *installation) underLoad() func() (requests, failed, mixed int64) {
-	var n, failed, mixed atomic.Int64
+	var c count
 	page := in.edge + "/"
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
 			for ctx.Err() == nil {
-				hops, err := hopsOf(context.Background(), http.DefaultClient, page, "")
-				n.Add(1)
-				if err != nil {
-					failed.Add(1)
-					in.t.Logf("failed: %v", err)
-					continue
-				}
-				for _, h := range hops {
-					if h.Environment != hops[0].Environment || strings.HasSuffix(h.Version, "@2") != strings.HasSuffix(hops[0].Version, "@2") {
-						mixed.Add(1)
-						in.t.Logf("mixed: %v", hops)
-						break
-					}
-				}
+				c.ask(in.t, http.DefaultClient, page)
 			}
 		})
 	}
 	return func() (int64, int64, int64) {
 		cancel()
 		group.Wait()
-		return n.Load(), failed.Load(), mixed.Load()
+		return c.requests.Load(), c.failed.Load(), c.mixed.Load()
+	}
+}
+
+// count is what became of requests.
+type count struct{ requests, failed, mixed atomic.Int64 }
+
+// ask asks for a page. Its hops are of one environment, and of one release.
+func (c *count) ask(t testing.TB, client *http.Client, page string) {
+	hops, err := hopsOf(context.Background(), client, page, "")
+	c.requests.Add(1)
+	if err != nil {
+		c.failed.Add(1)
+		t.Logf("failed: %v", err)
+		return
+	}
+	for _, h := range hops {
+		if h.Environment != hops[0].Environment || strings.HasSuffix(h.Version, "@2") != strings.HasSuffix(hops[0].Version, "@2") {
+			c.mixed.Add(1)
+			t.Logf("mixed: %v", hops)
+			return
+		}
 	}
 }
 
