@@ -144,6 +144,9 @@ type VerbRequest struct {
 	// Force lets a commit switch although routers have not confirmed that they
 	// know the target. What they route until they do is answered 503.
 	Force bool
+	// NoHooks lets a rollback go on without asking the hooks before it, those of
+	// a rollback at work included. The other verbs refuse it.
+	NoHooks bool
 
 	// Zero stands for the default in each case.
 	AckTimeout    time.Duration // for confirmations before the point of no return; 10 s

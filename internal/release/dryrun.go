@@ -30,6 +30,7 @@ func (e *Engine) dryRun(ctx context.Context, q abt2.VerbRequest) (abt2.Outcome, 
 	if err != nil {
 		return abt2.Outcome{}, err
 	}
+	steps = append(e.hookSteps(q), steps...)
 	return abt2.Outcome{Verb: q.Verb, From: before.Products[q.Product].Online, To: s.Products[q.Product].Online, Steps: steps}, nil
 }
 

@@ -97,6 +97,8 @@ type Config struct {
 	InstanceEnv map[string]string
 	// Faults is nil where nobody may ask for a fault.
 	Faults Faults
+	// Hooks is nil where none are set.
+	Hooks Hooks
 	// WriteBackup is abt2.Service's Backup.
 	WriteBackup func(ctx context.Context, w io.Writer) error
 	Log         *slog.Logger

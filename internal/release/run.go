@@ -21,6 +21,10 @@ type run struct {
 	stopped bool          // a commit was cancelled in favour of this rollback
 	done    chan struct{} // closed once outcome and err stand
 
+	asking  context.Context         // ends when hooks are no longer waited for
+	noHooks context.CancelCauseFunc // ends it
+	call    abt2.HookCall           // what hooks are told; zero until the verb has begun
+
 	mu      sync.Mutex
 	events  []abt2.Progress
 	more    signal
@@ -91,6 +95,9 @@ func (e *Engine) Run(ctx context.Context, q abt2.VerbRequest, progress func(abt2
 	q.AckTimeout = orDefault(q.AckTimeout, 10*time.Second)
 	q.SettleTimeout = orDefault(q.SettleTimeout, 30*time.Second)
 	q.DrainTimeout = orDefault(q.DrainTimeout, 30*time.Second)
+	if q.NoHooks && q.Verb != abt2.VerbRollback {
+		return abt2.Outcome{}, abt2.Errorf(abt2.CodeInvalid, "--no-hooks: is for rollback alone, which must not be kept waiting; %s asks its hooks", q.Verb)
+	}
 	if q.DryRun {
 		return e.dryRun(ctx, q)
 	}
@@ -127,6 +134,9 @@ func (e *Engine) attach(ctx context.Context, q abt2.VerbRequest) (*run, error) {
 		e.mu.Unlock()
 		switch {
 		case current.same(q):
+			if q.NoHooks {
+				current.noHooks(errNoHooks)
+			}
 			return current, nil
 		case q.Verb == abt2.VerbRollback && current.request.Verb == abt2.VerbCommit && (current.request.Operator == q.Operator || q.Takeover):
 			current.cancel(errSuperseded)
@@ -146,6 +156,10 @@ func (e *Engine) attach(ctx context.Context, q abt2.VerbRequest) (*run, error) {
 func (e *Engine) launch(ctx context.Context, q abt2.VerbRequest, stopped bool) *run {
 	work, cancel := context.WithCancelCause(e.work)
 	r := &run{request: q, actor: actor(ctx, q.By), begun: time.Now(), cancel: cancel, stopped: stopped, done: make(chan struct{})}
+	r.asking, r.noHooks = context.WithCancelCause(work)
+	if q.NoHooks {
+		r.noHooks(errNoHooks)
+	}
 	e.runs[q.Product] = r
 	e.verb.Go(func() {
 		r.outcome, r.err = e.perform(work, r)
@@ -156,6 +170,9 @@ func (e *Engine) launch(ctx context.Context, q abt2.VerbRequest, stopped bool) *
 		close(r.done)
 		cancel(nil)
 		e.pokeKeeper()
+		if e.work.Err() == nil && r.call.Verb != "" && len(e.hooksOf(abt2.HookAfter, q)) > 0 {
+			e.tellHooks(r)
+		}
 	})
 	return r
 }
@@ -184,23 +201,8 @@ func (e *Engine) perform(ctx context.Context, r *run) (abt2.Outcome, error) {
 		return *done, nil
 	}
 	var out abt2.Outcome
-	switch q.Verb {
-	case abt2.VerbShip:
-		out, err = e.ship(ctx, r, s)
-	case abt2.VerbUnship:
-		out, err = e.unship(ctx, r)
-	case abt2.VerbCommit:
-		out, err = e.commit(ctx, r, s)
-	case abt2.VerbRollback:
-		out, err = e.rollback(ctx, r, s)
-	case abt2.VerbClean:
-		out, err = e.clean(ctx, r, s)
-	case abt2.VerbRefresh:
-		out, err = e.refresh(ctx, r)
-	case abt2.VerbScale:
-		out, err = e.scale(ctx, r)
-	default:
-		err = abt2.Errorf(abt2.CodeInvalid, "verb %q: is unknown", q.Verb)
+	if s, err = e.askHooks(ctx, r, s); err == nil {
+		out, err = e.carryOut(ctx, r, s)
 	}
 	if e.work.Err() != nil {
 		return out, abt2.Wrap(abt2.CodeUnavailable, context.Cause(e.work), "the server ended while %s was at work; start it and repeat the command", q.Verb)
@@ -211,6 +213,27 @@ func (e *Engine) perform(ctx context.Context, r *run) (abt2.Outcome, error) {
 	// A superseded verb has a cancelled context, and must still leave cleanly.
 	_, endErr := e.Store.Update(context.WithoutCancel(ctx), func(s *abt2.State) error { s.End(q.Product); return nil })
 	return out, errors.Join(err, endErr)
+}
+
+// carryOut takes the steps of the verb.
+func (e *Engine) carryOut(ctx context.Context, r *run, s *abt2.State) (abt2.Outcome, error) {
+	switch r.request.Verb {
+	case abt2.VerbShip:
+		return e.ship(ctx, r, s)
+	case abt2.VerbUnship:
+		return e.unship(ctx, r)
+	case abt2.VerbCommit:
+		return e.commit(ctx, r, s)
+	case abt2.VerbRollback:
+		return e.rollback(ctx, r, s)
+	case abt2.VerbClean:
+		return e.clean(ctx, r, s)
+	case abt2.VerbRefresh:
+		return e.refresh(ctx, r)
+	case abt2.VerbScale:
+		return e.scale(ctx, r)
+	}
+	return abt2.Outcome{}, abt2.Errorf(abt2.CodeInvalid, "verb %q: is unknown", r.request.Verb)
 }
 
 // alreadyDone answers a verb that the state shows to be done. Nil: it is not.

@@ -44,6 +44,7 @@ type world struct {
 	routers  *routers
 	builds   *builds
 	faults   release.Faults
+	hooks    *hooks
 	engine   *release.Engine
 	stop     func()
 
@@ -54,7 +55,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{
 		store: storetest.NewMemory("epoch"), platform: fake.NewPlatform(), edge: &edge{}, routers: &routers{changed: make(chan struct{})},
-		builds: &builds{held: map[string][]byte{}}, met: map[string]string{}, metOf: map[string]int{},
+		builds: &builds{held: map[string][]byte{}}, met: map[string]string{}, metOf: map[string]int{}, hooks: &hooks{},
 	}
 	w.start(t)
 	t.Cleanup(func() { w.stop() })
@@ -81,7 +82,7 @@ func (w *world) start(t *testing.T) {
 			}
 			return ""
 		},
-		EdgeURL: "http://127.0.0.1:8080", Faults: w.faults, Log: slog.New(slog.DiscardHandler),
+		EdgeURL: "http://127.0.0.1:8080", Faults: w.faults, Hooks: w.hooks, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -1282,7 +1282,9 @@ type RunRequest struct {
 	DrainTimeout  *durationpb.Duration `protobuf:"bytes,11,opt,name=drain_timeout,json=drainTimeout,proto3" json:"drain_timeout,omitempty"`
 	// Of commit: switch although routers have not confirmed that they know the
 	// target. What they route until they do is answered 503.
-	Force         bool `protobuf:"varint,12,opt,name=force,proto3" json:"force,omitempty"`
+	Force bool `protobuf:"varint,12,opt,name=force,proto3" json:"force,omitempty"`
+	// Of rollback: do not ask the hooks that stand before it.
+	NoHooks       bool `protobuf:"varint,13,opt,name=no_hooks,json=noHooks,proto3" json:"no_hooks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1397,6 +1399,13 @@ func (x *RunRequest) GetDrainTimeout() *durationpb.Duration {
 func (x *RunRequest) GetForce() bool {
 	if x != nil {
 		return x.Force
+	}
+	return false
+}
+
+func (x *RunRequest) GetNoHooks() bool {
+	if x != nil {
+		return x.NoHooks
 	}
 	return false
 }
@@ -2406,7 +2415,7 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\"7\n" +
 	"\fPlanResponse\x12'\n" +
-	"\x05lines\x18\x01 \x03(\v2\x11.abt2.v1.PlanLineR\x05lines\"\xf6\x03\n" +
+	"\x05lines\x18\x01 \x03(\v2\x11.abt2.v1.PlanLineR\x05lines\"\x91\x04\n" +
 	"\n" +
 	"RunRequest\x12\x1b\n" +
 	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x12\n" +
@@ -2422,7 +2431,8 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x0esettle_timeout\x18\n" +
 	" \x01(\v2\x19.google.protobuf.DurationR\rsettleTimeout\x12>\n" +
 	"\rdrain_timeout\x18\v \x01(\v2\x19.google.protobuf.DurationR\fdrainTimeout\x12\x14\n" +
-	"\x05force\x18\f \x01(\bR\x05force\x1a8\n" +
+	"\x05force\x18\f \x01(\bR\x05force\x12\x19\n" +
+	"\bno_hooks\x18\r \x01(\bR\anoHooks\x1a8\n" +
 	"\n" +
 	"ScaleEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
