@@ -38,6 +38,7 @@ func runServer(ctx context.Context, c cli.ServerConfig) error {
 		EdgeElsewhere:  !c.EdgeStart,
 		AllowRoot:      c.AllowRoot,
 		AllowFaults:    c.AllowFaults,
+		Hooks:          c.Hooks,
 		Version:        build().Version,
 		Log:            c.Log,
 		Ready:          func(a server.Addresses) { c.Ready(a.API, a.Edge) },

@@ -14,8 +14,8 @@ func (a *app) commitCommand() *cobra.Command {
 		Short: "Move every user to the preview",
 		Long: `Makes the session's preview the environment that users are served from, in one
 step. It is refused while something was put but is not shipped, was put again
-since, or failed. The environment before stays up as the backup, behind a cookie,
-until clean; rollback goes back to it.
+since, or failed, and while a hook does not agree. The environment before stays up
+as the backup, behind a cookie, until clean; rollback goes back to it.
 
 Until the switch nothing has changed (exit status 6 if it is not confirmed);
 after it the command waits for names and jobs to follow (8 if they do not yet).`,
@@ -33,7 +33,10 @@ func (a *app) rollbackCommand() *cobra.Command {
 		Long: `Makes the environment before the last commit online again, exactly as it was, in
 one step. The session is open again and its preview still up: mend, ship, commit.
 Rollback cancels a commit that is still at work. Rollback of the very first
-release goes back to nothing at all, and asks.`,
+release goes back to nothing at all, and asks.
+
+Hooks set before rollback are asked first. Should one hang or be wrong, repeat the
+command with --no-hooks; history tells.`,
 		Example: `  abt2 rollback --op=lihua`,
 		Args:    none,
 	}

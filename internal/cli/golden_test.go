@@ -146,6 +146,9 @@ func TestCommands(t *testing.T) {
 		{"commit_refused", world{args: "commit", svc: &fake{outcome: abt2.Outcome{Next: "abt2 status"}, errs: map[string]error{
 			"commit": abt2.Errorf(abt2.CodeRefused, "web is put but not shipped; ship it: abt2 ship web --op=wang; or take it back: abt2 config drop --op=wang --name=web"),
 		}}}},
+		{"commit_refused_by_hook", world{args: "commit", svc: &fake{errs: map[string]error{
+			"commit": abt2.Errorf(abt2.CodeRefused, "hook approval refuses commit, and nothing has changed: it ended with exit status 1\n    nobody but lihua has looked at environment 43"),
+		}}}},
 		{"rollback", world{args: "rollback", svc: &fake{outcome: abt2.Outcome{From: 43, To: 42, Edges: 2, Switched: 900 * time.Microsecond, Next: "abt2 status"}}}},
 		{"rollback_asks_yes", world{args: "rollback", stdin: "y\n", svc: &fake{confirm: "this goes back to nothing at all", outcome: switched}}},
 		{"rollback_asks_no", world{args: "rollback", stdin: "n\n", svc: &fake{confirm: "this goes back to nothing at all", outcome: switched}}},

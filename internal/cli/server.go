@@ -27,6 +27,7 @@ type ServerConfig struct {
 	AllowRoot      bool // run although the user is root
 	// AllowFaults lets operators have faults made, for drills.
 	AllowFaults bool
+	Hooks       []abt2.Hook // valid, in order
 	Log         *slog.Logger
 	// Ready is called once, when everything that ran before has been found again
 	// and calls are answered: with the URL of the API and the base of links.
@@ -51,7 +52,9 @@ mind. A killed server is followed by another process of it; abt2 down ends that.
 
 Every setting but --allow-root can also come from the environment (--edge-listen
 from ABT2_EDGE_LISTEN, and so on) or from the YAML file --config (edge_listen).
-Flags win over the environment, and that over the file.`,
+Flags win over the environment, and that over the file. Hooks, programs and web
+services that are asked before a verb or told after it, are set in the file only,
+under hooks: as docs/hooks.md has it.`,
 		Example: `  abt2 server
   abt2 server --data=/srv/abt2 --listen=127.0.0.1:7070 --edge-listen=0.0.0.0:80
   abt2 server --config=/etc/abt2.yaml`,
@@ -84,11 +87,16 @@ func (a *app) serverFlags(c *cobra.Command, settings *serverSettings) {
 
 // ready prints the one line that a server prints.
 func (a *app) ready(c ServerConfig) func(api, edge string) {
-	warning := ""
+	hooks, warning := "", ""
+	if len(c.Hooks) > 0 {
+		hooks = ", " + count(len(c.Hooks), "hook")
+	}
 	if c.AllowFaults {
 		warning = "; FAULTS ARE ALLOWED: a drill may kill and pause what runs"
 	}
-	return func(api, edge string) { a.out.line("ready: api %s, edge %s, data %s%s", api, edge, c.Data, warning) }
+	return func(api, edge string) {
+		a.out.line("ready: api %s, edge %s, data %s%s%s", api, edge, c.Data, hooks, warning)
+	}
 }
 
 // checkURL checks the base of links.

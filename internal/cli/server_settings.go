@@ -59,7 +59,7 @@ func (a *app) serverConfig(cmd *cobra.Command, s serverSettings) (ServerConfig, 
 	if !cmd.Flags().Changed("config") {
 		path = a.env.Getenv("ABT2_CONFIG")
 	}
-	file, err := readServerFile(path)
+	file, hooks, err := readServerFile(path)
 	if err != nil {
 		return ServerConfig{}, err
 	}
@@ -77,7 +77,10 @@ func (a *app) serverConfig(cmd *cobra.Command, s serverSettings) (ServerConfig, 
 			got[f.flag] = setting{"--" + f.flag, f.byDefault}
 		}
 	}
-	return a.checkedServerConfig(got, s.allowRoot)
+	c, err := a.checkedServerConfig(got, s.allowRoot)
+	c.Hooks = hooks
+	c.Ready = a.ready(c)
+	return c, err
 }
 
 func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (ServerConfig, error) {
@@ -141,33 +144,42 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 		return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be debug, info, warn or error", got["log-level"].name, got["log-level"].value)
 	}
 	c.Log = slog.New(slog.NewTextHandler(a.env.Stderr, &slog.HandlerOptions{Level: level}))
-	c.Ready = a.ready(c)
 	return c, nil
 }
 
 // readServerFile reads abt2.yaml. Unknown settings are refused: a mistyped one
-// must not be a silent default.
-func readServerFile(path string) (map[string]string, error) {
+// must not be a silent default. hooks: is the only setting that is a list.
+func readServerFile(path string) (map[string]string, []abt2.Hook, error) {
 	if path == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, abt2.Wrap(abt2.CodeInvalid, err, "--config %q: cannot be read; name a YAML file, or leave it out", path)
+		return nil, nil, abt2.Wrap(abt2.CodeInvalid, err, "--config %q: cannot be read; name a YAML file, or leave it out", path)
 	}
-	var out map[string]string
+	var nodes map[string]yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(b))
-	if err := dec.Decode(&out); err != nil && !errors.Is(err, io.EOF) {
-		return nil, abt2.Wrap(abt2.CodeInvalid, err, "--config %q: must be lines of setting: value", path)
+	if err := dec.Decode(&nodes); err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, abt2.Wrap(abt2.CodeInvalid, err, "--config %q: must be lines of setting: value", path)
 	}
 	var known []string
 	for _, f := range serverFields {
 		known = append(known, f.yaml())
 	}
-	for k := range out {
-		if !slices.Contains(known, k) {
-			return nil, abt2.Errorf(abt2.CodeInvalid, "--config %q: %s: is not a setting; there are %s", path, k, strings.Join(known, ", "))
+	out := map[string]string{}
+	for k, n := range nodes {
+		if k == "hooks" {
+			continue
 		}
+		if !slices.Contains(known, k) {
+			return nil, nil, abt2.Errorf(abt2.CodeInvalid, "--config %q: %s: is not a setting; there are %s, hooks", path, k, strings.Join(known, ", "))
+		}
+		var v string
+		if err := n.Decode(&v); err != nil {
+			return nil, nil, abt2.Errorf(abt2.CodeInvalid, "--config %q: line %d: %s: must be one value", path, n.Line, k)
+		}
+		out[k] = v
 	}
-	return out, nil
+	hooks, err := decodeHooks(path, nodes["hooks"])
+	return out, hooks, err
 }

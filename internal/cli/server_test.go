@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -106,6 +107,76 @@ func TestWrongServerSettings(t *testing.T) {
 				t.Errorf("%s: %q does not say %q", tc.args, res.stderr, s)
 			}
 		}
+	}
+}
+
+func TestHookSettings(t *testing.T) {
+	config := file(t, "abt2.yaml", `access_log: true
+hooks:
+  - verb: commit
+    when: before
+    product: default
+    command: ["/etc/abt2/approve.sh", "-v"]
+    timeout: 1m30s
+    name: approval
+  - {verb: rollback, when: after, url: "https://chat.example.com/abt2"}
+`)
+	res := run(t, world{args: "server --config=" + config})
+	if res.status != 0 || !strings.Contains(res.stdout, ", 2 hooks\n") {
+		t.Fatalf("status %d: %s%s", res.status, res.stdout, res.stderr)
+	}
+	if d := cmp.Diff([]abt2.Hook{
+		{Name: "approval", Verb: "commit", When: "before", Product: "default", Command: []string{"/etc/abt2/approve.sh", "-v"}, Timeout: 90 * time.Second},
+		{Verb: "rollback", When: "after", URL: "https://chat.example.com/abt2", Timeout: 30 * time.Second},
+	}, res.server.Hooks); d != "" {
+		t.Error(d)
+	}
+}
+
+// The settings that docs/hooks.md shows are settings.
+func TestHookDocument(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/hooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(doc), "```yaml\n")
+	text, _, _ := strings.Cut(rest, "```")
+	res := run(t, world{args: "server --config=" + file(t, "abt2.yaml", text)})
+	if res.status != 0 || len(res.server.Hooks) != 4 {
+		t.Errorf("status %d, %v: %s", res.status, res.server.Hooks, res.stderr)
+	}
+}
+
+func TestWrongHookSettings(t *testing.T) {
+	const good = "{verb: commit, when: before, url: 'http://x'}"
+	for text, says := range map[string]string{
+		"hooks: approve.sh\n":    "line 1: hooks: must be a list",
+		"hooks:\n- approve.sh\n": "line 2: hooks: must be a list of fields",
+		"hooks:\n- " + good + "\n- {verb: comit, when: before, url: 'http://x'}\n":          `line 3: hooks: verb "comit": must be one of ship, unship, commit`,
+		"hooks:\n- verb: commit\n  when: during\n  url: http://x\n":                         `line 3: hooks: when "during": must be before or after`,
+		"hooks:\n- verb: commit\n  url: http://x\n":                                         `line 2: hooks: when "": must be`,
+		"hooks:\n- verb: commit\n  when: before\n":                                          "line 2: hooks: command: a hook has either a command or a url",
+		"hooks:\n- verb: commit\n  when: before\n  url: http://x\n  command: [/bin/true]\n": "line 5: hooks: command: a hook has either",
+		"hooks:\n- verb: commit\n  when: before\n  command: /bin/true -v\n":                 "line 4: hooks: command: must be a list of words",
+		"hooks:\n- verb: commit\n  when: before\n  command: [approve.sh]\n":                 "line 4: hooks: command [\"approve.sh\"]: must begin with the absolute path",
+		"hooks:\n- verb: commit\n  when: before\n  url: ftp://T0KEN\n":                      "line 4: hooks: url: must be like https://",
+		"hooks:\n- verb: commit\n  when: before\n  url: http://x\n  timeout: 30\n":          `line 5: hooks: timeout: duration "30": must be a number with a unit`,
+		"hooks:\n- verb: commit\n  when: before\n  url: http://x\n  timeout: 2h\n":          "line 5: hooks: timeout 2h0m0s: must be more than 0 and at most 1h",
+		"hooks:\n- verb: commit\n  when: before\n  url: http://x\n  name: two people\n":     `line 5: hooks: name "two people": must be 1 to 40`,
+		"hooks:\n- verb: commit\n  when: before\n  url: http://x\n  product: Shop\n":        "line 5: hooks: product: ",
+		"hooks:\n- verb: commit\n  whem: before\n":                                          `line 3: hooks: field "whem": is unknown; known: name, verb, when`,
+		"hooks:\n- verb: commit\n  when: before\n  verb: ship\n":                            "line 4: hooks: field verb: stands in line 2 already",
+		"hooks:\n- verb: [commit]\n":                                                        "line 2: hooks: verb: must be one word",
+		"listen: [a]\n":                                                                     "line 1: listen: must be one value",
+		"hooks: []\nhooks: []\n":                                                            "already defined",
+	} {
+		res := run(t, world{args: "server --config=" + file(t, "abt2.yaml", text)})
+		if res.status != 2 || res.server.Log != nil || !strings.Contains(res.stderr, says) || strings.Contains(res.stderr, "T0KEN") {
+			t.Errorf("%q: status %d: %s; want %s", text, res.status, res.stderr, says)
+		}
+	}
+	if res := run(t, world{args: "server --config=" + file(t, "abt2.yaml", "hooks:\n")}); res.status != 0 || strings.Contains(res.stdout, "hook") {
+		t.Errorf("no hooks: status %d: %s%s", res.status, res.stdout, res.stderr)
 	}
 }
 

@@ -42,6 +42,9 @@ func (a *app) verbCommand(c *cobra.Command, verb abt2.Verb, fill func(cmd *cobra
 	if verb == abt2.VerbCommit {
 		f.BoolVar(&timeouts.Force, "force", false, "switch although routers have not confirmed that they know the preview; what they route is answered 503 until they do")
 	}
+	if verb == abt2.VerbRollback {
+		f.BoolVar(&timeouts.NoHooks, "no-hooks", false, "do not ask the hooks before it, those being asked included; those after it are told")
+	}
 	switch verb {
 	case abt2.VerbCommit, abt2.VerbRollback:
 		f.DurationVar(&timeouts.SettleTimeout, "settle-timeout", 0, "how long to wait for names and jobs to follow (default 30s)")

@@ -152,7 +152,7 @@ func TestOutputCut(t *testing.T) {
 		if !cut {
 			text = o.String()
 		}
-		if rest := strings.ReplaceAll(text, "(cookie)", ""); strings.Trim(rest, ".(cookie)") != "" || len(text) > mostOutput+len(secret) {
+		if rest := strings.ReplaceAll(text, "(cookie)", ""); strings.Trim(rest, ".(cokie)") != "" || len(text) > mostOutput+len(secret) {
 			t.Fatalf("pad %d: %.60q", pad, text)
 		}
 	}

@@ -31,6 +31,7 @@ type Config struct {
 	EdgeElsewhere bool
 	AllowRoot     bool
 	AllowFaults   bool // make faults for drills
+	Hooks         []abt2.Hook
 	Version       string
 	Log           *slog.Logger
 	// Ready is called once, when everything has been found again. Nil: nobody cares.

@@ -22,6 +22,7 @@ import (
 	"abt2.dev/internal/driver/external"
 	"abt2.dev/internal/driver/process"
 	"abt2.dev/internal/feed"
+	"abt2.dev/internal/hook"
 	"abt2.dev/internal/release"
 	"abt2.dev/internal/store"
 )
@@ -162,6 +163,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		EdgeURL:      edge.URL, // of HAProxy, where there is one
 		InstanceEnv:  map[string]string{"ABT2_SERVER": "http://" + address},
 		Faults:       allowed,
+		Hooks:        hook.New(c.Hooks, c.Log),
 		WriteBackup:  (&backups{state, artifacts, program(c.Version), folder.Installation}).write,
 		Log:          c.Log,
 	})
