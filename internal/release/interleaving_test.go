@@ -68,7 +68,14 @@ func TestAnEdgeCutOffDuringTheFlipFollowsWhenItIsBack(t *testing.T) {
 		if p := w.product(); p.Online != target {
 			t.Errorf("environment %d is online, want %d: the flip is the point of no return", p.Online, target)
 		}
+		again, err := w.engine.Run(context.Background(), verb(abt2.VerbCommit), nil)
+		if err != nil || !again.Same || len(again.Unconfirmed) != 1 {
+			t.Errorf("commit again: %+v, %v; want it done already, with the edge still unconfirmed", again, err)
+		}
 		w.gateway.cutOff(false, 0)
+		if again, err = w.engine.Run(context.Background(), verb(abt2.VerbCommit), nil); err != nil || !again.Same || len(again.Unconfirmed) != 0 {
+			t.Errorf("commit, once the edge is back: %+v, %v; want it done already, and confirmed", again, err)
+		}
 	})
 }
 

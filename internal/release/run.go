@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -198,7 +199,7 @@ func (e *Engine) perform(ctx context.Context, r *run) (abt2.Outcome, error) {
 	case err != nil:
 		return abt2.Outcome{}, err
 	case done != nil:
-		return *done, nil
+		return e.confirmAgain(ctx, r, *done)
 	}
 	var out abt2.Outcome
 	if s, err = e.askHooks(ctx, r, s); err == nil {
@@ -262,6 +263,29 @@ func (e *Engine) alreadyDone(s *abt2.State, r *run) *abt2.Outcome {
 		return is(sess.WasOnline, p.Online, nextFor(s, q.Product, q.Operator))
 	}
 	return nil
+}
+
+// confirmAgain answers a switch that was done before as the switch itself does:
+// with who has confirmed it. A server that was started since may be asked before
+// its edges have joined again.
+func (e *Engine) confirmAgain(ctx context.Context, r *run, out abt2.Outcome) (abt2.Outcome, error) {
+	if r.request.Verb != abt2.VerbCommit && r.request.Verb != abt2.VerbRollback {
+		return out, nil
+	}
+	mark, err := e.publish(ctx)
+	if err != nil {
+		return out, err
+	}
+	ack, cancel := context.WithTimeout(ctx, r.request.AckTimeout)
+	defer cancel()
+	c := e.confirm(ack, mark, isStamper, func(missing []string) {
+		r.report("", "await", "waiting for %s", strings.Join(missing, ", "))
+	})
+	if ctx.Err() != nil {
+		return out, context.Cause(ctx)
+	}
+	out.Unconfirmed = c.missing()
+	return out, nil
 }
 
 // checkVerb refuses what only the engine can know.
