@@ -32,7 +32,7 @@ import (
 //	waitline FILE REGEXP [VAR...] wait until a line of the file matches, and set the variables to its groups
 func TestScripts(t *testing.T) {
 	bin := t.TempDir()
-	buildPrograms(t, bin)
+	buildPrograms(t, bin, map[string]string{"abt2": "abt2.dev/cmd/abt2", "module": "./testdata/module"})
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
@@ -50,10 +50,10 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// buildPrograms builds abt2 and the module into a folder.
-func buildPrograms(t *testing.T, bin string) {
+// buildPrograms builds programs, by their names, into a folder.
+func buildPrograms(t *testing.T, bin string, sources map[string]string) {
 	t.Helper()
-	for name, source := range map[string]string{"abt2": "abt2.dev/cmd/abt2", "module": "./testdata/module"} {
+	for name, source := range sources {
 		build := exec.Command("go", append(append([]string{"build"}, raceFlags...), "-o", filepath.Join(bin, name), source)...)
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", build, err, out)
