@@ -106,12 +106,13 @@ type DrillReport struct {
 	Counters   DrillCounters `json:"counters"`
 	Switches   DrillSwitches `json:"switches"`
 	Faults     []DrillFault  `json:"faults"`
-	Complaints []string      `json:"complaints"` // the first few failed or mixed requests
+	Complaints []string      `json:"complaints"` // the first few requests that failed, were mixed or stale
 }
 
-// Clean reports whether no request failed and none was mixed.
+// Clean reports whether no request failed, none was mixed, and none was
+// answered by a release that a confirmed switch had left.
 func (r *DrillReport) Clean() bool {
-	return r.Load.Failed == 0 && r.Load.Mixed == 0 && r.Counters.Mixed == 0
+	return r.Load.Failed == 0 && r.Load.Mixed == 0 && r.Load.Stale == 0 && r.Counters.Mixed == 0
 }
 
 // DrillLoad is what became of the requests.
@@ -121,6 +122,7 @@ type DrillLoad struct {
 	Cut      int `json:"cut"`    // not among Failed: broke off after the first byte while a fault killed an instance
 	Judged   int `json:"judged"` // answers with a hop list
 	Mixed    int `json:"mixed"`  // of those: of more than one release
+	Stale    int `json:"stale"`  // answered by the environment before a switch that had been confirmed when they were sent
 	Resent   int `json:"resent"` // sent a second time by the HTTP client, because a connection in reserve had been closed
 	Unsent   int `json:"unsent"` // due, and not sent when the drill was stopped
 	Late     int `json:"late"`   // sent late, because too many others were on their way

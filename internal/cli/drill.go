@@ -201,6 +201,7 @@ func (a *app) drillTable(r abt2.DrillReport) {
 	row("mixed, by hop list", none(l.Mixed, bad), "%d of %d that had one", l.Mixed, l.Judged)
 	row("mixed, by counters", none(int(r.Counters.Mixed), bad), "%d", r.Counters.Mixed)
 	row("restamped, by counters", none(int(r.Counters.Restamped), wary), "%d", r.Counters.Restamped)
+	row("stale after a confirmed switch", none(l.Stale, bad), "%d", l.Stale)
 	row("sent again by the client", plain, "%d", l.Resent)
 	row("sent late", plain, "%d", l.Late)
 	row("due, but not sent", none(l.Unsent, wary), "%d", l.Unsent)

@@ -57,7 +57,7 @@ func disturbedReport() abt2.DrillReport {
 	r := drillReport()
 	late := 3 * time.Millisecond
 	r.Online, r.Stopped = 43, true
-	r.Load.Failed, r.Load.Mixed, r.Load.Cut, r.Load.Unsent = 1, 2, 3, 4
+	r.Load.Failed, r.Load.Mixed, r.Load.Cut, r.Load.Unsent, r.Load.Stale = 1, 2, 3, 4, 5
 	r.Counters = abt2.DrillCounters{Mixed: 5, Restamped: 6}
 	r.Switches.Repeated, r.Switches.Aborted, r.Switches.Unconfirmed, r.Switches.LastOld = 2, 3, 1, &late
 	r.Switches.Laggards = map[string]int{"router order-3-1": 2, "edge edge-1": 1}

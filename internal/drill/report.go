@@ -45,16 +45,16 @@ func (p *performance) times(s *abt2.DrillSwitches) {
 		} else {
 			calm = append(calm, took)
 		}
-		if u.outcome.Same {
-			continue // done by a server that could not tell any more
-		}
-		prepared, flipped, settled = append(prepared, u.outcome.Prepared), append(flipped, u.outcome.Switched), append(settled, u.outcome.Settled)
 		if u.lastOld >= 0 {
 			late := u.lastOld - u.confirmed
 			if s.LastOld == nil || late > *s.LastOld {
 				s.LastOld = &late
 			}
 		}
+		if u.outcome.Same {
+			continue // done by a server that could not tell any more
+		}
+		prepared, flipped, settled = append(prepared, u.outcome.Prepared), append(flipped, u.outcome.Switched), append(settled, u.outcome.Settled)
 	}
 	s.Calm, s.Disturbed = times(calm), times(disturbed)
 	s.Prepared, s.Flipped, s.Settled = times(prepared), times(flipped), times(settled)

@@ -1,6 +1,8 @@
 package drill
 
 import (
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +24,15 @@ type turn struct {
 	outcome   abt2.Outcome
 	// lastOld is when the last request was sent that from answered; negative: none.
 	lastOld time.Duration
+	// suspects are the requests that from answered and that were sent while the
+	// verb was at work: when it was confirmed is known when it is over.
+	suspects []sample
+}
+
+// stale reports whether the turn, which is over, promised that a request would
+// be answered otherwise.
+func (u *turn) stale(s sample) bool {
+	return u.switched && len(u.outcome.Unconfirmed) == 0 && s.environment == u.from && s.sent > u.confirmed
 }
 
 // span is a stretch of the load's time.
@@ -100,10 +111,30 @@ func (t *tally) old(s sample) {
 		if u.from == s.environment && (before || i == 0 || t.turns[i-1].sent <= s.sent) {
 			u.lastOld = max(u.lastOld, s.sent)
 		}
-		if before {
-			return
+		if !before {
+			continue
 		}
+		switch {
+		case u.from != s.environment:
+		case !u.over:
+			u.suspects = append(u.suspects, s)
+		case u.stale(s):
+			t.stale(u, s)
+		}
+		return
 	}
+}
+
+// stale counts a request that was answered by the environment before a switch
+// that had been confirmed when it was sent.
+func (t *tally) stale(u *turn, s sample) {
+	t.load.Stale++
+	touched := ""
+	if u.disturbed {
+		touched = ", which a fault touched"
+	}
+	t.complain(s, fmt.Sprintf("sent %s after switch %d (%s)%s, was confirmed, and answered by environment %s",
+		(s.sent-u.confirmed).Round(time.Microsecond), slices.Index(t.turns, u)+1, u.verb, touched, s.environment))
 }
 
 // measure enters a latency. All turns that the request may belong to are over.
@@ -138,6 +169,12 @@ func (t *tally) end(u *turn, fill func(*turn)) {
 	defer t.mu.Unlock()
 	fill(u)
 	u.over = true
+	for _, s := range u.suspects {
+		if u.stale(s) {
+			t.stale(u, s)
+		}
+	}
+	u.suspects = nil
 	for _, s := range t.held {
 		t.measure(s)
 	}

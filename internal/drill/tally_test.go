@@ -32,8 +32,39 @@ func TestDuringASwitch(t *testing.T) {
 	if during, outside := tl.during.TotalCount(), tl.outside.TotalCount(); during != 3 || outside != 4 {
 		t.Errorf("%d during, %d outside; want 3 and 4", during, outside)
 	}
+	if tl.load.Stale != 1 || len(tl.complaints) != 1 {
+		t.Errorf("%d stale, %q; want the one that was sent at 170 ms", tl.load.Stale, tl.complaints)
+	}
 	if u.lastOld != 170*ms {
 		t.Errorf("the last request answered old was sent at %s, want 170 ms", u.lastOld)
+	}
+}
+
+// A switch that somebody has not confirmed promises nothing, nor does one that
+// changed nothing.
+func TestStale(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*turn)
+		want   int
+	}{
+		"confirmed":   {func(*turn) {}, 2},
+		"repeated":    {func(u *turn) { u.outcome.Same = true }, 2},
+		"unconfirmed": {func(u *turn) { u.outcome.Unconfirmed = []string{"edge e1"} }, 0},
+		"aborted":     {func(u *turn) { u.switched = false }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tl := newTally()
+			u := &turn{verb: abt2.VerbCommit, from: 4, sent: 100 * ms}
+			tl.begin(u)
+			tl.add(at(149*ms, 149*ms, 160*ms, 4))
+			tl.add(at(151*ms, 151*ms, 161*ms, 4)) // the verb still settles
+			tl.end(u, func(u *turn) { u.confirmed, u.ended, u.switched = 150*ms, 900*ms, true; c.change(u) })
+			tl.add(at(950*ms, 950*ms, 951*ms, 4))
+			tl.add(at(950*ms, 950*ms, 951*ms, 5))
+			if tl.load.Stale != c.want {
+				t.Errorf("%d stale, want %d: %q", tl.load.Stale, c.want, tl.complaints)
+			}
+		})
 	}
 }
 

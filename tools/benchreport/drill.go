@@ -17,8 +17,8 @@ type drillReport struct {
 	Rate int           `json:"rate"`
 	Seed uint64        `json:"seed"`
 	Load struct {
-		Requests, Failed, Cut, Judged, Mixed, Resent, Unsent int
-		Outside, During                                      drillTimes
+		Requests, Failed, Cut, Judged, Mixed, Stale, Resent, Unsent int
+		Outside, During                                             drillTimes
 	} `json:"load"`
 	Counters struct{ Mixed, Restamped uint64 } `json:"counters"`
 	Switches struct {
@@ -97,6 +97,7 @@ What each line means: [the fire drill](drill.md).
 	bound("failed", float64(r.Load.Failed), 0, "")
 	bound("mixed, by hop list", float64(r.Load.Mixed), 0, fmt.Sprintf(" of %d", r.Load.Judged))
 	bound("mixed, by counters", float64(r.Counters.Mixed), 0, "")
+	bound("stale after a confirmed switch", float64(r.Load.Stale), 0, "")
 	bound("verb to last confirmation, no fault near, p99", inMS(r.Switches.Calm.P99), 100, " ms")
 	fmt.Fprint(w, "\n| | |\n|---|---|\n")
 	row := func(what, format string, args ...any) {
