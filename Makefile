@@ -1,7 +1,7 @@
 # Only Go and make are assumed. Everything else is a Go module at a pinned
-# version: libraries in go.mod and lane/go.mod, programs in tools/go.mod.
+# version: libraries in go.mod and lane/**/go.mod, programs in tools/go.mod.
 
-MODULES := . lane tools
+MODULES := . lane lane/zookeeper tools
 TOOL    := go tool -modfile=$(CURDIR)/tools/go.mod
 
 # The race detector needs a C compiler; without one the tests run without it.
@@ -49,9 +49,9 @@ unit: ## tests of all modules, with the race detector where there is a C compile
 	$(foreach m,$(MODULES),go -C $(m) test $(RACE) ./...$(newline))
 
 cross: ## compile for the other systems we promise
-	$(foreach m,. lane,GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go -C $(m) build ./...$(newline))
-	$(foreach m,. lane,GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go -C $(m) vet ./...$(newline))
-	$(foreach m,. lane,GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go -C $(m) build ./...$(newline))
+	$(foreach m,$(filter-out tools,$(MODULES)),GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go -C $(m) build ./...$(newline))
+	$(foreach m,$(filter-out tools,$(MODULES)),GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go -C $(m) vet ./...$(newline))
+	$(foreach m,$(filter-out tools,$(MODULES)),GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go -C $(m) build ./...$(newline))
 
 bench: ## measure, and write docs/benchmarks.md
 	@mkdir -p bin
