@@ -413,11 +413,12 @@ func TestCloseStreams(t *testing.T) {
 	s.until(t, "order-2", connected)
 	r.carry(42, 3)
 	other.carry(43, 1)
-	s.CloseStreams(41)
+	s.CloseStreams(41, false)
+	s.CloseStreams(42, true)
 	if err := s.WaitDrained(soon(t), 42); abt2.CodeOf(err) != abt2.CodeUnconfirmed {
-		t.Fatalf("streams of another environment: %v", err)
+		t.Fatalf("streams of another environment, and of edges: %v", err)
 	}
-	s.CloseStreams(42)
+	s.CloseStreams(42, false)
 	if err := s.WaitDrained(testContext(t), 42); err != nil {
 		t.Fatal(err)
 	}

@@ -46,15 +46,15 @@ func (f *Feed) WaitApplied(ctx context.Context, mark abt2.Mark, match func(Route
 	return nil
 }
 
-// CloseStreams asks every connected router to end what it carries of the
-// environment, each stream in its protocol's polite way. WaitDrained tells when
-// that is done.
-func (f *Feed) CloseStreams(env abt2.EnvironmentID) {
+// CloseStreams asks every connected edge, or every other connected router, to
+// end what it carries of the environment, each stream in its protocol's polite
+// way. WaitDrained tells when that is done.
+func (f *Feed) CloseStreams(env abt2.EnvironmentID, edges bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.read++
 	for _, r := range f.routers {
-		if r.stream != nil {
+		if r.stream != nil && r.isEdge() == edges {
 			r.stream.ask(&feedpb.Read{Id: f.read, Subject: feedpb.Read_SUBJECT_REPORT, Drained: uint64(env), Close: uint64(env)})
 		}
 	}

@@ -48,9 +48,10 @@ type Routers interface {
 	// call began, that it is at work on no request of the environment. When ctx
 	// ends first the error names who still is.
 	WaitDrained(ctx context.Context, env abt2.EnvironmentID) error
-	// CloseStreams asks every connected router to end what it carries of the
-	// environment, politely. WaitDrained tells when that is done.
-	CloseStreams(env abt2.EnvironmentID)
+	// CloseStreams asks every connected edge, or every other connected router, to
+	// end what it carries of the environment, politely. WaitDrained tells when
+	// that is done.
+	CloseStreams(env abt2.EnvironmentID, edges bool)
 	// Restore makes routers known, as not connected, that an earlier server knew.
 	Restore(routers []abt2.Router)
 	// Forget removes a router that will not come back.

@@ -56,7 +56,7 @@ func (e *Engine) retire(ctx context.Context, r *run, limit time.Duration) (warni
 }
 
 // closeTimeout bounds how long streams that were asked to end are waited for.
-const closeTimeout = 5 * time.Second
+const closeTimeout = 8 * time.Second
 
 // drain waits until nothing of the environment is carried. What still is when
 // wait ends is asked to end, and gets some time to: streams do, requests in the
@@ -67,9 +67,17 @@ func (e *Engine) drain(ctx context.Context, r *run, id abt2.EnvironmentID, wait 
 		return err
 	}
 	r.report("", "close", "%v; streams are closed", err)
-	e.Routers.CloseStreams(id)
 	closing, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
+	// Where they begin first: a module that ends its side of a stream breaks off
+	// what the edge would have ended in the way of its protocol.
+	e.Routers.CloseStreams(id, true)
+	first, cancelFirst := context.WithTimeout(closing, grace/2)
+	defer cancelFirst()
+	if err := e.waitDrained(first, id); err == nil || ctx.Err() != nil {
+		return err
+	}
+	e.Routers.CloseStreams(id, false)
 	return e.waitDrained(closing, id)
 }
 

@@ -151,7 +151,7 @@ func (r *routers) join(id string, stamper, hung bool) {
 }
 
 // CloseStreams closes nothing: what is carried are requests like any other.
-func (r *routers) CloseStreams(abt2.EnvironmentID) {}
+func (r *routers) CloseStreams(abt2.EnvironmentID, bool) {}
 
 // trouble makes the process hang, or its stream break, or neither.
 func (r *routers) trouble(kind string) {

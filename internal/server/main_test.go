@@ -91,6 +91,7 @@ func module(ctx context.Context, next string) error {
 	})
 	mux.HandleFunc("/events", events(os.Getenv("ABT2_VERSION")))
 	mux.HandleFunc("/socket", socket(os.Getenv("ABT2_VERSION")))
+	mux.Handle("/grpc.testing.TestService/", calls(os.Getenv("ABT2_VERSION")))
 	mux.HandleFunc("/online", func(w http.ResponseWriter, r *http.Request) {
 		byHTTP, err := onlineByHTTP(r.Context())
 		fmt.Fprintf(w, "%s: SDK %t, HTTP %t, error %v", os.Getenv("ABT2_VERSION"), l.Online(), byHTTP, err)
@@ -99,7 +100,9 @@ func module(ctx context.Context, next string) error {
 	if err != nil {
 		return err
 	}
-	s := &http.Server{Addr: fmt.Sprintf("%s:%d", os.Getenv("HOST"), port), Handler: l.Handler(mux)}
+	s := &http.Server{Addr: fmt.Sprintf("%s:%d", os.Getenv("HOST"), port), Handler: l.Handler(mux), Protocols: new(http.Protocols)}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
 	done := make(chan error, 1)
 	go func() { done <- s.ListenAndServe() }()
 	select {

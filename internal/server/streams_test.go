@@ -12,6 +12,11 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
 
 	"abt2.dev"
 )
@@ -38,6 +43,26 @@ func socket(version string) http.HandlerFunc {
 			_, _, _ = c.Read(r.Context())
 		}
 	}
+}
+
+// caller is a gRPC service whose streams say their version and do not end.
+type caller struct {
+	testpb.UnimplementedTestServiceServer
+	version string
+}
+
+func (c caller) StreamingOutputCall(_ *testpb.StreamingOutputCallRequest, stream grpc.ServerStreamingServer[testpb.StreamingOutputCallResponse]) error {
+	if err := stream.Send(&testpb.StreamingOutputCallResponse{Payload: &testpb.Payload{Body: []byte(c.version)}}); err != nil {
+		return err
+	}
+	<-stream.Context().Done()
+	return status.FromContextError(stream.Context().Err()).Err()
+}
+
+func calls(version string) http.Handler {
+	s := grpc.NewServer()
+	testpb.RegisterTestServiceServer(s, caller{version: version})
+	return s
 }
 
 // Streams last through a switch, and are closed politely when their environment
@@ -67,6 +92,19 @@ func TestCleanClosesStreamsPolitely(t *testing.T) {
 		t.Fatalf("the WebSocket begins with %q, %v", b, err)
 	}
 
+	conn, err := grpc.NewClient("passthrough:///"+strings.TrimPrefix(in.edge, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	call, err := testpb.NewTestServiceClient(conn).StreamingOutputCall(t.Context(), &testpb.StreamingOutputCallRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := call.Recv(); string(m.GetPayload().GetBody()) != "web@1" {
+		t.Fatalf("the gRPC stream begins with %v, %v", m, err)
+	}
+
 	in.verb(abt2.VerbCommit)
 	closed := make(chan error, 1)
 	go func() {
@@ -84,6 +122,9 @@ func TestCleanClosesStreamsPolitely(t *testing.T) {
 	var ended websocket.CloseError
 	if err := <-closed; !errors.As(err, &ended) || ended.Code != websocket.StatusGoingAway {
 		t.Errorf("the WebSocket ended with %v, want 1001", err)
+	}
+	if m, err := call.Recv(); status.Code(err) != codes.Unavailable || !strings.Contains(status.Convert(err).Message(), "was retired") {
+		t.Errorf("the gRPC stream ended with %v, %v; want unavailable, because its environment was retired", m, err)
 	}
 	if got := in.page(""); got != "[{web@2 3} {order@1 3}]" {
 		t.Errorf("users see %s", got)
