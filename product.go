@@ -29,6 +29,8 @@ type Product struct {
 	// that requests on their way may still carry. They stay in the table and
 	// their instances keep running until they have been drained.
 	Retiring []EnvironmentID `json:"retiring,omitempty"`
+	// Groups are names for several modules at once; each list is sorted.
+	Groups map[GroupName][]ModuleName `json:"groups,omitempty"`
 	// Intent is the verb at work on the product. Nil: none.
 	Intent *Intent `json:"intent,omitempty"`
 }

@@ -107,6 +107,9 @@ func (s *State) PutVersions(name ProductName, a Actor, puts []Put) ([]PutOutcome
 			return nil, Errorf(CodeInvalid, "module %q: is put twice at once; keep one of them", put.Module)
 		}
 		named[put.Module] = true
+		if err := s.checkNewModule(put.Module); err != nil {
+			return nil, err
+		}
 		if m := s.Modules[put.Module]; m != nil && !m.Released.IsZero() {
 			if k := s.Versions[m.Released].Config.Kind; k != put.Config.Kind {
 				return nil, Errorf(CodeInvalid, "%s: kind %q: the module was released as %s, and callers rely on it; give the new thing another name", put.Module, put.Config.Kind, k)

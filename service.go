@@ -41,6 +41,13 @@ type Service interface {
 	// Forget removes the record of a router that will not come back, so that no
 	// switch waits for it. One that is connected is refused.
 	Forget(ctx context.Context, r ForgetRequest) error
+	// Lookup tells which instances stand under a name, now or once that changes.
+	// The server's end ends the waiting with CodeUnavailable.
+	Lookup(ctx context.Context, r LookupRequest) (Lookup, error)
+	// Groups lists the groups of a product by name, ChangeGroup changes one and
+	// returns it; of a deleted one, what it was.
+	Groups(ctx context.Context, product ProductName) ([]Group, error)
+	ChangeGroup(ctx context.Context, r GroupRequest) (Group, error)
 	// Logs writes what a module's instances printed, as LogReader does. Without
 	// a number the online version is meant, else the preview's, else the last.
 	Logs(ctx context.Context, r LogsRequest, w io.Writer) error
@@ -273,6 +280,7 @@ type RouterStatus struct {
 	Connected bool      `json:"connected"`
 	Applied   Mark      `json:"applied"`
 	Stamper   bool      `json:"stamper"`   // gives environments to requests that have none
+	Carried   uint64    `json:"carried"`   // requests and calls it is at work on, as last reported
 	Mixed     uint64    `json:"mixed"`     // requests that saw another release than they were stamped with
 	Restamped uint64    `json:"restamped"` // calls that lost their request's stamp
 }

@@ -53,6 +53,7 @@ func (s *State) Clone() *State {
 	c := *s
 	c.Products = cloneEach(s.Products, func(p Product) *Product {
 		p.Hosts, p.Retiring = slices.Clone(p.Hosts), slices.Clone(p.Retiring)
+		p.Groups = maps.Clone(p.Groups) // a list is replaced, never changed
 		if p.Intent != nil {
 			i := *p.Intent
 			i.Modules = slices.Clone(i.Modules)

@@ -197,6 +197,33 @@ func (c *Client) Environment(ctx context.Context, id abt2.EnvironmentID) (abt2.E
 	return read(resp.Msg.GetEnvironment(), (*reader).environment)
 }
 
+// Lookup implements abt2.Service.
+func (c *Client) Lookup(ctx context.Context, r abt2.LookupRequest) (abt2.Lookup, error) {
+	resp, err := c.rpc.Lookup(ctx, connect.NewRequest(lookupRequestToWire(r)))
+	if err != nil {
+		return abt2.Lookup{}, c.fromWire(ctx, err)
+	}
+	return read(resp.Msg.GetLookup(), (*reader).lookup)
+}
+
+// Groups implements abt2.Service.
+func (c *Client) Groups(ctx context.Context, product abt2.ProductName) ([]abt2.Group, error) {
+	resp, err := c.rpc.Groups(ctx, connect.NewRequest(&abt2v1.GroupsRequest{Product: string(product)}))
+	if err != nil {
+		return nil, c.fromWire(ctx, err)
+	}
+	return each(resp.Msg.GetGroups(), groupFromWire), nil
+}
+
+// ChangeGroup implements abt2.Service.
+func (c *Client) ChangeGroup(ctx context.Context, r abt2.GroupRequest) (abt2.Group, error) {
+	resp, err := c.rpc.ChangeGroup(ctx, connect.NewRequest(groupRequestToWire(r)))
+	if err != nil {
+		return abt2.Group{}, c.fromWire(ctx, err)
+	}
+	return groupFromWire(resp.Msg.GetGroup()), nil
+}
+
 // Logs implements abt2.Service.
 func (c *Client) Logs(ctx context.Context, r abt2.LogsRequest, w io.Writer) error {
 	stream, err := c.rpc.Logs(ctx, connect.NewRequest(logsRequestToWire(r)))

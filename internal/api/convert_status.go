@@ -106,14 +106,14 @@ func (r *reader) name(n *abt2v1.NameStatus) abt2.NameStatus {
 func routerToWire(x abt2.RouterStatus) *abt2v1.RouterStatus {
 	return &abt2v1.RouterStatus{
 		Id: x.ID, Role: x.Role, Version: versionToWire(x.Version), Connected: x.Connected,
-		Applied: &abt2v1.Mark{Epoch: x.Applied.Epoch, Revision: x.Applied.Revision}, Mixed: x.Mixed, Restamped: x.Restamped, Stamper: x.Stamper,
+		Applied: &abt2v1.Mark{Epoch: x.Applied.Epoch, Revision: x.Applied.Revision}, Mixed: x.Mixed, Restamped: x.Restamped, Stamper: x.Stamper, Carried: x.Carried,
 	}
 }
 
 func (r *reader) router(x *abt2v1.RouterStatus) abt2.RouterStatus {
 	return abt2.RouterStatus{
 		ID: x.GetId(), Role: x.GetRole(), Version: r.version(x.GetVersion()), Connected: x.GetConnected(),
-		Applied: abt2.Mark{Epoch: x.GetApplied().GetEpoch(), Revision: x.GetApplied().GetRevision()}, Mixed: x.GetMixed(), Restamped: x.GetRestamped(), Stamper: x.GetStamper(),
+		Applied: abt2.Mark{Epoch: x.GetApplied().GetEpoch(), Revision: x.GetApplied().GetRevision()}, Mixed: x.GetMixed(), Restamped: x.GetRestamped(), Stamper: x.GetStamper(), Carried: x.GetCarried(),
 	}
 }
 

@@ -38,12 +38,12 @@ func MaxArtifact(n int64) Option {
 	return func(o *options) { o.maxArtifact = n }
 }
 
-// NewHandler serves svc: the calls of abt2.v1.OperatorService and the artifacts
-// beside them. Every request must carry a credential that auth knows; its
+// NewHandler serves svc: the calls of abt2.v1.OperatorService, and the artifacts
+// and names beside them. Every request must carry a credential that auth knows; its
 // identity is in the context that svc gets (abt2.IdentityOf). Requests whose
 // Host or Origin is not the server's own are refused before that.
 //
-// Run and Logs stream for as long as they take: the http.Server must not have a
+// Run and Logs stream for as long as they take, and lookups may wait: the http.Server must not have a
 // WriteTimeout. Plain gRPC clients need it to speak unencrypted HTTP/2.
 func NewHandler(svc abt2.Service, auth Authenticator, log *slog.Logger, opts ...Option) http.Handler {
 	o := options{maxArtifact: maxArtifact}
@@ -59,6 +59,7 @@ func NewHandler(svc abt2.Service, auth Authenticator, log *slog.Logger, opts ...
 	a := &artifacts{svc: svc, log: log, max: o.maxArtifact, errors: connect.NewErrorWriter()}
 	mux.HandleFunc("HEAD "+artifactPath+"{sha256}", a.head)
 	mux.HandleFunc("PUT "+artifactPath+"{sha256}", a.put)
+	mux.Handle("GET "+namesPath+"{product}/{name}", &names{svc: svc, log: log, errors: connect.NewErrorWriter()})
 	mux.Handle("GET "+backupPath, &backups{svc: svc, log: log, errors: connect.NewErrorWriter()})
 	return &guard{auth: auth, hosts: o.hosts, log: log, errors: connect.NewErrorWriter(), next: mux}
 }
@@ -176,6 +177,30 @@ func (h *rpcs) Environment(ctx context.Context, req *connect.Request[abt2v1.Envi
 		return nil, err
 	}
 	return connect.NewResponse(&abt2v1.EnvironmentResponse{Environment: environmentToWire(&e)}), nil
+}
+
+func (h *rpcs) Lookup(ctx context.Context, req *connect.Request[abt2v1.LookupRequest]) (*connect.Response[abt2v1.LookupResponse], error) {
+	l, err := h.svc.Lookup(ctx, lookupRequestFromWire(req.Msg))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.LookupResponse{Lookup: lookupToWire(l)}), nil
+}
+
+func (h *rpcs) Groups(ctx context.Context, req *connect.Request[abt2v1.GroupsRequest]) (*connect.Response[abt2v1.GroupsResponse], error) {
+	list, err := h.svc.Groups(ctx, abt2.ProductName(req.Msg.GetProduct()))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.GroupsResponse{Groups: each(list, groupToWire)}), nil
+}
+
+func (h *rpcs) ChangeGroup(ctx context.Context, req *connect.Request[abt2v1.ChangeGroupRequest]) (*connect.Response[abt2v1.ChangeGroupResponse], error) {
+	g, err := h.svc.ChangeGroup(ctx, groupRequestFromWire(req.Msg))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.ChangeGroupResponse{Group: groupToWire(g)}), nil
 }
 
 func (h *rpcs) Logs(ctx context.Context, req *connect.Request[abt2v1.LogsRequest], stream *connect.ServerStream[abt2v1.LogsResponse]) error {

@@ -95,6 +95,15 @@ func TestRoundTrip(t *testing.T) {
 		{"Environment", recorder{env: filled[abt2.EnvironmentStatus]()},
 			func(s abt2.Service) (any, error) { return s.Environment(ctx, 42) },
 			filled[abt2.EnvironmentStatus](), []any{abt2.EnvironmentID(42)}},
+		{"Lookup", recorder{lookup: filled[abt2.Lookup]()},
+			func(s abt2.Service) (any, error) { return s.Lookup(ctx, filled[abt2.LookupRequest]()) },
+			filled[abt2.Lookup](), []any{filled[abt2.LookupRequest]()}},
+		{"Groups", recorder{groups: filled[[]abt2.Group]()},
+			func(s abt2.Service) (any, error) { return s.Groups(ctx, "shop") },
+			filled[[]abt2.Group](), []any{abt2.ProductName("shop")}},
+		{"ChangeGroup", recorder{group: filled[abt2.Group]()},
+			func(s abt2.Service) (any, error) { return s.ChangeGroup(ctx, filled[abt2.GroupRequest]()) },
+			filled[abt2.Group](), []any{filled[abt2.GroupRequest]()}},
 		{"Logs", recorder{logs: []string{"web-1-1\tone\n", "web-1-1\ttw", "o\xff\n"}},
 			func(s abt2.Service) (any, error) {
 				var b strings.Builder

@@ -27,6 +27,9 @@ type recorder struct {
 	events   []abt2.Event
 	env      abt2.EnvironmentStatus
 	fault    abt2.Fault
+	lookup   abt2.Lookup
+	groups   []abt2.Group
+	group    abt2.Group
 	logs     []string
 	backup   []string // what is written before err
 	uploaded []byte
@@ -132,6 +135,21 @@ func (r *recorder) History(ctx context.Context, product abt2.ProductName, limit 
 func (r *recorder) Environment(ctx context.Context, id abt2.EnvironmentID) (abt2.EnvironmentStatus, error) {
 	r.note(ctx, "Environment", id)
 	return r.env, r.err
+}
+
+func (r *recorder) Lookup(ctx context.Context, q abt2.LookupRequest) (abt2.Lookup, error) {
+	r.note(ctx, "Lookup", q)
+	return r.lookup, r.err
+}
+
+func (r *recorder) Groups(ctx context.Context, product abt2.ProductName) ([]abt2.Group, error) {
+	r.note(ctx, "Groups", product)
+	return r.groups, r.err
+}
+
+func (r *recorder) ChangeGroup(ctx context.Context, q abt2.GroupRequest) (abt2.Group, error) {
+	r.note(ctx, "ChangeGroup", q)
+	return r.group, r.err
 }
 
 func (r *recorder) Logs(ctx context.Context, q abt2.LogsRequest, w io.Writer) error {

@@ -137,6 +137,19 @@ func TestCtrlCEndsFollowing(t *testing.T) {
 	}
 }
 
+// Ctrl-C is how watching a name ends.
+func TestCtrlCEndsWatching(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	svc := &fake{lookup: lookup()}
+	res := run(t, world{args: "name get order --watch", ctx: ctx, svc: svc, stdout: writerFunc(func([]byte) (int, error) {
+		cancel()
+		return 0, nil
+	})})
+	if res.status != 0 || !strings.HasPrefix(res.stdout, "127.0.0.1:20001\n") || !strings.Contains(svc.calls.String(), `"Seen":"d1"`) {
+		t.Errorf("status %d: %s%s\n%s", res.status, res.stdout, res.stderr, svc.calls.String())
+	}
+}
+
 // An interrupted question changes nothing.
 func TestCtrlCWhileAsking(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -33,6 +33,9 @@ type fake struct {
 	fault     abt2.Fault
 	envs      map[abt2.EnvironmentID]abt2.EnvironmentStatus
 	logs      string
+	lookup    abt2.Lookup
+	group     abt2.Group
+	groups    []abt2.Group
 	backup    string // what is written before any error
 	uploads   [][]byte
 	puts      []abt2.PutRequest
@@ -138,6 +141,25 @@ func (f *fake) Environment(_ context.Context, id abt2.EnvironmentID) (abt2.Envir
 		return e, abt2.Errorf(abt2.CodeNotFound, "environment %s: does not exist; abt2 history lists them", id)
 	}
 	return e, nil
+}
+
+func (f *fake) Lookup(ctx context.Context, r abt2.LookupRequest) (abt2.Lookup, error) {
+	if err := f.note("Lookup", r); err != nil {
+		return abt2.Lookup{}, err
+	}
+	if r.Seen == f.lookup.Digest && r.Wait > 0 {
+		<-ctx.Done()
+		return abt2.Lookup{}, ctx.Err()
+	}
+	return f.lookup, nil
+}
+
+func (f *fake) Groups(_ context.Context, product abt2.ProductName) ([]abt2.Group, error) {
+	return f.groups, f.note("Groups", product)
+}
+
+func (f *fake) ChangeGroup(_ context.Context, r abt2.GroupRequest) (abt2.Group, error) {
+	return f.group, f.note("ChangeGroup", r)
 }
 
 func (f *fake) Logs(ctx context.Context, r abt2.LogsRequest, w io.Writer) error {

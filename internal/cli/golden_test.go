@@ -196,6 +196,21 @@ func TestCommands(t *testing.T) {
 		{"env_diff_json", world{args: "env diff 42 43 --json", svc: &fake{envs: envs()}}},
 		{"version", world{args: "version"}},
 		{"version_json", world{args: "version --json"}},
+		{"name_get", world{args: "name get order", svc: &fake{lookup: lookup()}}},
+		{"name_get_ip_port", world{args: "name get order@3 -i -p --product=shop", svc: &fake{lookup: lookup()}}},
+		{"name_get_state", world{args: "name get order -s", svc: &fake{lookup: lookup()}}},
+		{"name_get_all", world{args: "name get order -a", svc: &fake{lookup: lookup()}}},
+		{"name_get_json", world{args: "name get order --json", svc: &fake{lookup: lookup()}}},
+		{"name_get_not_online", world{args: "name get order", svc: &fake{lookup: abt2.Lookup{Product: "default", Name: "order"}}}},
+		{"name_get_unknown", world{args: "name get oder", svc: &fake{errs: map[string]error{
+			"Lookup": abt2.Errorf(abt2.CodeNotFound, `name "oder": is neither a module nor a group of default; known modules: [order web]; groups: abt2 name group list`),
+		}}}},
+		{"name_group_create", world{args: "name group create checkout order stock --op=lihua", svc: &fake{group: checkout()}}},
+		{"name_group_add_dry_run", world{args: "name group add checkout stock --dry-run", svc: &fake{group: checkout()}}},
+		{"name_group_remove_json", world{args: "name group remove checkout price --json", svc: &fake{group: checkout()}}},
+		{"name_group_delete", world{args: "name group delete checkout", svc: &fake{group: checkout()}}},
+		{"name_group_list", world{args: "name group list", svc: &fake{groups: []abt2.Group{checkout(), {Product: "default", Name: "empty"}}}}},
+		{"name_group_list_json", world{args: "name group list --json", svc: &fake{}}},
 		{"router_list", world{args: "router list", svc: &fake{status: openStatus()}}},
 		{"router_forget", world{args: "router forget order-3-17 --op=lihua", svc: &fake{}}},
 		{"drill", world{args: "drill --op=lihua", stdin: "y\n", drill: &fakeDrill{
@@ -238,6 +253,25 @@ func TestCommands(t *testing.T) {
 				golden(t, tc.name+"."+mode, transcript(w, run(t, w)))
 			}
 		})
+	}
+}
+
+func checkout() abt2.Group {
+	return abt2.Group{Product: "default", Name: "checkout", Modules: []abt2.ModuleName{"order", "stock"}}
+}
+
+func lookup() abt2.Lookup {
+	five := 5
+	at := func(id, address string, s abt2.InstanceState) abt2.InstanceStatus {
+		return abt2.InstanceStatus{ID: abt2.InstanceID(id), Module: "order", Version: version("order@3"), Address: address, State: s}
+	}
+	return abt2.Lookup{
+		Product: "default", Name: "order", Versions: []abt2.VersionID{version("order@3")}, Digest: "d1",
+		Instances: []abt2.NamedInstance{
+			{InstanceStatus: at("order-3-1", "127.0.0.1:20001", abt2.InstanceHealthy), Callable: true, Tags: []abt2.Role{abt2.RoleOnline, abt2.RolePreview}, Load: &five},
+			{InstanceStatus: at("order-3-2", "[::1]:20002", abt2.InstanceHealthy), Callable: true, Tags: []abt2.Role{abt2.RoleOnline, abt2.RolePreview}},
+			{InstanceStatus: at("order-3-3", "127.0.0.1:20003", abt2.InstanceUnhealthy), Tags: []abt2.Role{}},
+		},
 	}
 }
 

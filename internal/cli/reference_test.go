@@ -63,14 +63,21 @@ func TestChangingCommandsHaveTheirFlags(t *testing.T) {
 	changing := []string{
 		"start create", "config put", "config drop", "config remove", "ship", "unship", "commit", "rollback", "clean", "refresh", "scale", "router forget",
 	}
+	// Groups are part of no session, so there is none to take over.
+	naming := []string{"name group create", "name group add", "name group remove", "name group delete"}
 	walk(tree(t), func(c *cobra.Command) {
 		path := strings.TrimPrefix(c.CommandPath(), "abt2 ")
+		for _, flag := range []string{"op", "dry-run", "json", "product"} {
+			if slices.Contains(naming, path) && c.Flags().Lookup(flag) == nil {
+				t.Errorf("%s has no --%s", path, flag)
+			}
+		}
 		for _, flag := range []string{"op", "takeover", "dry-run", "json", "product"} {
 			if slices.Contains(changing, path) && c.Flags().Lookup(flag) == nil {
 				t.Errorf("%s has no --%s", path, flag)
 			}
 		}
-		changes := slices.Contains(changing, path) || path == "down" || path == "install-systemd" // which are about a machine, not a product
+		changes := slices.Contains(changing, path) || slices.Contains(naming, path) || path == "down" || path == "install-systemd" // which are about a machine, not a product
 		if dry := c.Flags().Lookup("dry-run") != nil; dry != changes {
 			t.Errorf("%s has --dry-run: %v", path, dry)
 		}

@@ -27,6 +27,9 @@ import (
 //	serve [ARG...]                start abt2 server on free ports and wait until it is ready; sets ABT2_SERVER, EDGE (a URL) and EDGE_ADDRESS
 //	stopserver [kill]             end it by SIGTERM, or by SIGKILL
 //	fetch STATUS PATH REGEXP [COOKIE]   ask the edge; status and body must be so
+//	lookup STATUS PATH REGEXP     ask the server for a name over HTTP; with ?wait= go on, as long as it takes, from what was seen last
+//	background lookup ...         the same, beside what follows
+//	background wait               until that is done
 //	signalshim SIGNAL MODULE      send a signal to the keepers of a module's instances
 //	eventually PROGRAM ARG...     run a program until it succeeds
 //	waitline FILE REGEXP [VAR...] wait until a line of the file matches, and set the variables to its groups
@@ -39,12 +42,14 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("ABT2_OP", "lihua")
 			env.Setenv("ABT2_SERVER", "127.0.0.1:1") // nobody's, until serve
+			env.Values[watchKey{}] = &watcher{seen: map[string]string{}}
 			env.Values[serverKey{}] = &server{program: filepath.Join(bin, "abt2")}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "freshdata": freshData, "serve": serve, "stopserver": stopServer, "waitline": waitLine,
 			"fetch": fetch, "signalshim": signalShim, "eventually": eventually,
+			"lookup": lookupName, "background": background,
 		},
 		UpdateScripts: *update,
 	})

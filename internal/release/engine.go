@@ -109,7 +109,9 @@ type Config struct {
 // from several goroutines; they answer CodeUnavailable until Ready.
 type Engine struct {
 	Config
-	changed signal        // something that a verb may be waiting for is different
+	changed signal // something that a verb may be waiting for is different
+	moved   signal // something that names follow is different
+	names   *directory
 	ready   chan struct{} // closed once instances have been found and a table is out
 
 	observing  lock
@@ -145,8 +147,9 @@ func New(c Config) *Engine {
 		Config: c, ready: make(chan struct{}),
 		cordoned: map[abt2.InstanceID]bool{}, runs: map[abt2.ProductName]*run{},
 		starting: map[abt2.VersionID]bool{}, poke: make(chan struct{}, 1),
-		observing: newLock(), disturbing: newLock(), placing: newLock(), publishing: newLock(),
+		names: newDirectory(), observing: newLock(), disturbing: newLock(), placing: newLock(), publishing: newLock(),
 	}
+	e.Store = told{c.Store, &e.moved}
 	for _, t := range c.Edges {
 		e.syncers = append(e.syncers, &syncer{target: t, log: c.Log, changed: &e.changed, wake: make(chan struct{}, 1)})
 	}
@@ -180,8 +183,12 @@ func (e *Engine) Serve(ctx context.Context) error {
 	if err := e.begin(ctx, moved); err != nil {
 		return err
 	}
+	if err := e.updateNames(ctx); err != nil {
+		return err
+	}
 	close(e.ready)
 	group.Go(func() { e.followRouters(ctx) })
+	group.Go(func() { e.followNames(ctx) })
 	group.Go(func() { e.keep(ctx) })
 	return e.watch(ctx, moved)
 }

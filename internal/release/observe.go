@@ -68,6 +68,7 @@ func (e *Engine) observe(ctx context.Context) error {
 		}
 	}
 	e.changed.fire()
+	e.moved.fire()
 	return nil
 }
 

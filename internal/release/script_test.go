@@ -199,6 +199,14 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 		if f, err = w.engine.Disturb(ctx, q); err == nil {
 			fmt.Fprintln(&out, f)
 		}
+	case "name":
+		err = w.lookup(ctx, &out, string(modules[0]))
+	case "group":
+		q := abt2.GroupRequest{By: by, Product: abt2.DefaultProduct, Change: abt2.GroupChange(modules[0]), Group: abt2.GroupName(modules[1]), Modules: modules[2:], DryRun: req.DryRun}
+		var g abt2.Group
+		if g, err = w.engine.ChangeGroup(ctx, q); err == nil {
+			fmt.Fprintf(&out, "%s: %v\n", g.Name, g.Modules)
+		}
 	case "sick", "well":
 		v, parseErr := abt2.ParseVersionID(string(modules[0]))
 		if parseErr != nil {
@@ -315,6 +323,27 @@ func (w *world) verb(ctx context.Context, out io.Writer, q abt2.VerbRequest) err
 		same = " already"
 	}
 	fmt.Fprintf(out, "%s%s: %d → %d\nnext: %s\n", q.Verb, same, got.From, got.To, got.Next)
+	return nil
+}
+
+// lookup lists what stands under a name; a star marks what is to be called.
+func (w *world) lookup(ctx context.Context, out io.Writer, s string) error {
+	name, number, err := abt2.ParseLookup(s)
+	if err != nil {
+		return err
+	}
+	l, err := w.engine.Lookup(ctx, abt2.LookupRequest{Product: abt2.DefaultProduct, Name: name, Number: number})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%v\n", l.Versions)
+	for _, i := range l.Instances {
+		mark := ' '
+		if i.Callable {
+			mark = '*'
+		}
+		fmt.Fprintf(out, "%c %s %s %v\n", mark, i.ID, i.State, i.Tags)
+	}
 	return nil
 }
 

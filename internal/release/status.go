@@ -48,10 +48,7 @@ func (e *Engine) Status(ctx context.Context, product abt2.ProductName) (abt2.Sta
 		out.Backup = e.environment(s, p.Backup)
 	}
 	for _, i := range e.running(true) {
-		out.Instances = append(out.Instances, abt2.InstanceStatus{
-			ID: i.ID, Module: i.Version.Module, Version: i.Version, Address: i.Address, State: i.State, Restarts: i.Restarts, Detail: i.Detail,
-			External: s.Versions[i.Version].External(),
-		})
+		out.Instances = append(out.Instances, instanceStatus(s, i))
 	}
 	for _, name := range sortedModules(s.Modules) {
 		m := s.Modules[name]

@@ -13,6 +13,9 @@ func (r routers) Statuses() []abt2.RouterStatus {
 	list := r.Routers()
 	out := make([]abt2.RouterStatus, 0, len(list))
 	for _, s := range list {
+		for _, c := range s.Carried {
+			s.RouterStatus.Carried += c.Count
+		}
 		out = append(out, s.RouterStatus)
 	}
 	return out

@@ -32,6 +32,17 @@
 //   curl -T order.tar.gz -H "Authorization: Bearer $(cat operator.token)" \
 //        "http://127.0.0.1:7070/v1/artifacts/$(sha256sum order.tar.gz | cut -c-64)?name=order.tar.gz&format=tar.gz"
 //
+// What stands under a name is plain HTTP as well, so that any program can wait
+// for changes:
+//
+//   GET /v1/names/{product}/{name}?wait=DURATION
+//     NAME is a module, module@number, or a group. 200: a Lookup as JSON, with an
+//     ETag. With If-None-Match: ETAG and wait, like 30s and at most 10m, the answer
+//     comes when something differs from what had that ETag; 304: nothing did.
+//
+//   curl -H "Authorization: Bearer $(cat operator.token)" -H 'If-None-Match: "ETAG"' \
+//        'http://127.0.0.1:7070/v1/names/default/order?wait=30s'
+//
 //   GET /v1/backup
 //     200: a backup, a tar file. What goes wrong in the middle is told by the
 //     trailers Abt2-Error and Abt2-Error-Message; the file has no end marker then.
@@ -2336,6 +2347,563 @@ func (x *LogsResponse) GetData() []byte {
 	return nil
 }
 
+type LookupRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Product string                 `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	// Of a module or a group.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Of a module's version. Zero: the one online in the product.
+	Number uint64 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	// The digest of an earlier answer: this one comes when it differs from that,
+	// or after wait.
+	Seen string `protobuf:"bytes,4,opt,name=seen,proto3" json:"seen,omitempty"`
+	// At most 10 minutes.
+	Wait          *durationpb.Duration `protobuf:"bytes,5,opt,name=wait,proto3" json:"wait,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LookupRequest) Reset() {
+	*x = LookupRequest{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LookupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LookupRequest) ProtoMessage() {}
+
+func (x *LookupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
+func (*LookupRequest) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *LookupRequest) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *LookupRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *LookupRequest) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *LookupRequest) GetSeen() string {
+	if x != nil {
+		return x.Seen
+	}
+	return ""
+}
+
+func (x *LookupRequest) GetWait() *durationpb.Duration {
+	if x != nil {
+		return x.Wait
+	}
+	return nil
+}
+
+type LookupResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lookup        *Lookup                `protobuf:"bytes,1,opt,name=lookup,proto3" json:"lookup,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LookupResponse) Reset() {
+	*x = LookupResponse{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LookupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LookupResponse) ProtoMessage() {}
+
+func (x *LookupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
+func (*LookupResponse) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *LookupResponse) GetLookup() *Lookup {
+	if x != nil {
+		return x.Lookup
+	}
+	return nil
+}
+
+// Lookup is what stands under a name.
+type Lookup struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Product string                 `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	Name    string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// What the name leads to. None: nothing is online there.
+	Versions  []string         `protobuf:"bytes,3,rep,name=versions,proto3" json:"versions,omitempty"`
+	Instances []*NamedInstance `protobuf:"bytes,4,rep,name=instances,proto3" json:"instances,omitempty"`
+	// Of all that but load and what is for people.
+	Digest        string `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lookup) Reset() {
+	*x = Lookup{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lookup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lookup) ProtoMessage() {}
+
+func (x *Lookup) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lookup.ProtoReflect.Descriptor instead.
+func (*Lookup) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *Lookup) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *Lookup) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Lookup) GetVersions() []string {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *Lookup) GetInstances() []*NamedInstance {
+	if x != nil {
+		return x.Instances
+	}
+	return nil
+}
+
+func (x *Lookup) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+// NamedInstance is an instance as it is found by a name.
+type NamedInstance struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Instance *InstanceStatus        `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	// Routers send requests to it.
+	Callable bool `protobuf:"varint,2,opt,name=callable,proto3" json:"callable,omitempty"`
+	// Roles of the environments that name its version: online, preview, backup.
+	Tags []string `protobuf:"bytes,3,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Requests and calls it is at work on, by its own last report. Left out: it
+	// does not report.
+	Load          *int32 `protobuf:"varint,4,opt,name=load,proto3,oneof" json:"load,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NamedInstance) Reset() {
+	*x = NamedInstance{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NamedInstance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NamedInstance) ProtoMessage() {}
+
+func (x *NamedInstance) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NamedInstance.ProtoReflect.Descriptor instead.
+func (*NamedInstance) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *NamedInstance) GetInstance() *InstanceStatus {
+	if x != nil {
+		return x.Instance
+	}
+	return nil
+}
+
+func (x *NamedInstance) GetCallable() bool {
+	if x != nil {
+		return x.Callable
+	}
+	return false
+}
+
+func (x *NamedInstance) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *NamedInstance) GetLoad() int32 {
+	if x != nil && x.Load != nil {
+		return *x.Load
+	}
+	return 0
+}
+
+type GroupsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Product       string                 `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupsRequest) Reset() {
+	*x = GroupsRequest{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupsRequest) ProtoMessage() {}
+
+func (x *GroupsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupsRequest.ProtoReflect.Descriptor instead.
+func (*GroupsRequest) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *GroupsRequest) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+type GroupsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Groups        []*Group               `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupsResponse) Reset() {
+	*x = GroupsResponse{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupsResponse) ProtoMessage() {}
+
+func (x *GroupsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupsResponse.ProtoReflect.Descriptor instead.
+func (*GroupsResponse) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *GroupsResponse) GetGroups() []*Group {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+// Group is several modules of a product under one name.
+type Group struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Product string                 `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	Name    string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// In alphabetical order.
+	Modules       []string `protobuf:"bytes,3,rep,name=modules,proto3" json:"modules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Group) Reset() {
+	*x = Group{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Group) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Group) ProtoMessage() {}
+
+func (x *Group) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Group.ProtoReflect.Descriptor instead.
+func (*Group) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *Group) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *Group) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Group) GetModules() []string {
+	if x != nil {
+		return x.Modules
+	}
+	return nil
+}
+
+type ChangeGroupRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	By      *By                    `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	Product string                 `protobuf:"bytes,2,opt,name=product,proto3" json:"product,omitempty"`
+	Group   string                 `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	// create, add, remove or delete.
+	Change        string   `protobuf:"bytes,4,opt,name=change,proto3" json:"change,omitempty"`
+	Modules       []string `protobuf:"bytes,5,rep,name=modules,proto3" json:"modules,omitempty"`
+	DryRun        bool     `protobuf:"varint,6,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeGroupRequest) Reset() {
+	*x = ChangeGroupRequest{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeGroupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeGroupRequest) ProtoMessage() {}
+
+func (x *ChangeGroupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeGroupRequest.ProtoReflect.Descriptor instead.
+func (*ChangeGroupRequest) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *ChangeGroupRequest) GetBy() *By {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *ChangeGroupRequest) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *ChangeGroupRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ChangeGroupRequest) GetChange() string {
+	if x != nil {
+		return x.Change
+	}
+	return ""
+}
+
+func (x *ChangeGroupRequest) GetModules() []string {
+	if x != nil {
+		return x.Modules
+	}
+	return nil
+}
+
+func (x *ChangeGroupRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type ChangeGroupResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is then; of a deleted one, as it was.
+	Group         *Group `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeGroupResponse) Reset() {
+	*x = ChangeGroupResponse{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeGroupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeGroupResponse) ProtoMessage() {}
+
+func (x *ChangeGroupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeGroupResponse.ProtoReflect.Descriptor instead.
+func (*ChangeGroupResponse) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ChangeGroupResponse) GetGroup() *Group {
+	if x != nil {
+		return x.Group
+	}
+	return nil
+}
+
 var File_abt2_v1_operator_proto protoreflect.FileDescriptor
 
 const file_abt2_v1_operator_proto_rawDesc = "" +
@@ -2498,7 +3066,44 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x04tail\x18\x04 \x01(\x05R\x04tail\x12\x16\n" +
 	"\x06follow\x18\x05 \x01(\bR\x06follow\"\"\n" +
 	"\fLogsResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data2\xe1\x06\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\x98\x01\n" +
+	"\rLookupRequest\x12\x18\n" +
+	"\aproduct\x18\x01 \x01(\tR\aproduct\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\x04R\x06number\x12\x12\n" +
+	"\x04seen\x18\x04 \x01(\tR\x04seen\x12-\n" +
+	"\x04wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04wait\"9\n" +
+	"\x0eLookupResponse\x12'\n" +
+	"\x06lookup\x18\x01 \x01(\v2\x0f.abt2.v1.LookupR\x06lookup\"\xa0\x01\n" +
+	"\x06Lookup\x12\x18\n" +
+	"\aproduct\x18\x01 \x01(\tR\aproduct\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
+	"\bversions\x18\x03 \x03(\tR\bversions\x124\n" +
+	"\tinstances\x18\x04 \x03(\v2\x16.abt2.v1.NamedInstanceR\tinstances\x12\x16\n" +
+	"\x06digest\x18\x05 \x01(\tR\x06digest\"\x96\x01\n" +
+	"\rNamedInstance\x123\n" +
+	"\binstance\x18\x01 \x01(\v2\x17.abt2.v1.InstanceStatusR\binstance\x12\x1a\n" +
+	"\bcallable\x18\x02 \x01(\bR\bcallable\x12\x12\n" +
+	"\x04tags\x18\x03 \x03(\tR\x04tags\x12\x17\n" +
+	"\x04load\x18\x04 \x01(\x05H\x00R\x04load\x88\x01\x01B\a\n" +
+	"\x05_load\")\n" +
+	"\rGroupsRequest\x12\x18\n" +
+	"\aproduct\x18\x01 \x01(\tR\aproduct\"8\n" +
+	"\x0eGroupsResponse\x12&\n" +
+	"\x06groups\x18\x01 \x03(\v2\x0e.abt2.v1.GroupR\x06groups\"O\n" +
+	"\x05Group\x12\x18\n" +
+	"\aproduct\x18\x01 \x01(\tR\aproduct\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\amodules\x18\x03 \x03(\tR\amodules\"\xac\x01\n" +
+	"\x12ChangeGroupRequest\x12\x1b\n" +
+	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x18\n" +
+	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x14\n" +
+	"\x05group\x18\x03 \x01(\tR\x05group\x12\x16\n" +
+	"\x06change\x18\x04 \x01(\tR\x06change\x12\x18\n" +
+	"\amodules\x18\x05 \x03(\tR\amodules\x12\x17\n" +
+	"\adry_run\x18\x06 \x01(\bR\x06dryRun\";\n" +
+	"\x13ChangeGroupResponse\x12$\n" +
+	"\x05group\x18\x01 \x01(\v2\x0e.abt2.v1.GroupR\x05group2\xab\b\n" +
 	"\x0fOperatorService\x12;\n" +
 	"\x05Start\x12\x15.abt2.v1.StartRequest\x1a\x16.abt2.v1.StartResponse\"\x03\x90\x02\x01\x129\n" +
 	"\x06Create\x12\x16.abt2.v1.CreateRequest\x1a\x17.abt2.v1.CreateResponse\x120\n" +
@@ -2512,7 +3117,10 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\aHistory\x12\x17.abt2.v1.HistoryRequest\x1a\x18.abt2.v1.HistoryResponse\"\x03\x90\x02\x01\x12M\n" +
 	"\vEnvironment\x12\x1b.abt2.v1.EnvironmentRequest\x1a\x1c.abt2.v1.EnvironmentResponse\"\x03\x90\x02\x01\x129\n" +
 	"\x06Forget\x12\x16.abt2.v1.ForgetRequest\x1a\x17.abt2.v1.ForgetResponse\x12<\n" +
-	"\aDisturb\x12\x17.abt2.v1.DisturbRequest\x1a\x18.abt2.v1.DisturbResponse\x125\n" +
+	"\aDisturb\x12\x17.abt2.v1.DisturbRequest\x1a\x18.abt2.v1.DisturbResponse\x12>\n" +
+	"\x06Lookup\x12\x16.abt2.v1.LookupRequest\x1a\x17.abt2.v1.LookupResponse\"\x03\x90\x02\x01\x12>\n" +
+	"\x06Groups\x12\x16.abt2.v1.GroupsRequest\x1a\x17.abt2.v1.GroupsResponse\"\x03\x90\x02\x01\x12H\n" +
+	"\vChangeGroup\x12\x1b.abt2.v1.ChangeGroupRequest\x1a\x1c.abt2.v1.ChangeGroupResponse\x125\n" +
 	"\x04Logs\x12\x14.abt2.v1.LogsRequest\x1a\x15.abt2.v1.LogsResponse0\x01B\x1fZ\x1dabt2.dev/proto/abt2/v1;abt2v1b\x06proto3"
 
 var (
@@ -2527,7 +3135,7 @@ func file_abt2_v1_operator_proto_rawDescGZIP() []byte {
 	return file_abt2_v1_operator_proto_rawDescData
 }
 
-var file_abt2_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_abt2_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_abt2_v1_operator_proto_goTypes = []any{
 	(*ErrorDetail)(nil),         // 0: abt2.v1.ErrorDetail
 	(*By)(nil),                  // 1: abt2.v1.By
@@ -2565,85 +3173,108 @@ var file_abt2_v1_operator_proto_goTypes = []any{
 	(*EnvironmentResponse)(nil), // 33: abt2.v1.EnvironmentResponse
 	(*LogsRequest)(nil),         // 34: abt2.v1.LogsRequest
 	(*LogsResponse)(nil),        // 35: abt2.v1.LogsResponse
-	nil,                         // 36: abt2.v1.RunRequest.ScaleEntry
-	(*Session)(nil),             // 37: abt2.v1.Session
-	(*Artifact)(nil),            // 38: abt2.v1.Artifact
-	(*ConfigPatch)(nil),         // 39: abt2.v1.ConfigPatch
-	(*FieldChange)(nil),         // 40: abt2.v1.FieldChange
-	(*durationpb.Duration)(nil), // 41: google.protobuf.Duration
-	(*PlanLine)(nil),            // 42: abt2.v1.PlanLine
-	(*Status)(nil),              // 43: abt2.v1.Status
-	(*Difference)(nil),          // 44: abt2.v1.Difference
-	(*Event)(nil),               // 45: abt2.v1.Event
-	(*EnvironmentStatus)(nil),   // 46: abt2.v1.EnvironmentStatus
+	(*LookupRequest)(nil),       // 36: abt2.v1.LookupRequest
+	(*LookupResponse)(nil),      // 37: abt2.v1.LookupResponse
+	(*Lookup)(nil),              // 38: abt2.v1.Lookup
+	(*NamedInstance)(nil),       // 39: abt2.v1.NamedInstance
+	(*GroupsRequest)(nil),       // 40: abt2.v1.GroupsRequest
+	(*GroupsResponse)(nil),      // 41: abt2.v1.GroupsResponse
+	(*Group)(nil),               // 42: abt2.v1.Group
+	(*ChangeGroupRequest)(nil),  // 43: abt2.v1.ChangeGroupRequest
+	(*ChangeGroupResponse)(nil), // 44: abt2.v1.ChangeGroupResponse
+	nil,                         // 45: abt2.v1.RunRequest.ScaleEntry
+	(*Session)(nil),             // 46: abt2.v1.Session
+	(*Artifact)(nil),            // 47: abt2.v1.Artifact
+	(*ConfigPatch)(nil),         // 48: abt2.v1.ConfigPatch
+	(*FieldChange)(nil),         // 49: abt2.v1.FieldChange
+	(*durationpb.Duration)(nil), // 50: google.protobuf.Duration
+	(*PlanLine)(nil),            // 51: abt2.v1.PlanLine
+	(*Status)(nil),              // 52: abt2.v1.Status
+	(*Difference)(nil),          // 53: abt2.v1.Difference
+	(*Event)(nil),               // 54: abt2.v1.Event
+	(*EnvironmentStatus)(nil),   // 55: abt2.v1.EnvironmentStatus
+	(*InstanceStatus)(nil),      // 56: abt2.v1.InstanceStatus
 }
 var file_abt2_v1_operator_proto_depIdxs = []int32{
-	37, // 0: abt2.v1.StartResponse.session:type_name -> abt2.v1.Session
+	46, // 0: abt2.v1.StartResponse.session:type_name -> abt2.v1.Session
 	1,  // 1: abt2.v1.CreateRequest.by:type_name -> abt2.v1.By
-	37, // 2: abt2.v1.CreateResponse.session:type_name -> abt2.v1.Session
+	46, // 2: abt2.v1.CreateResponse.session:type_name -> abt2.v1.Session
 	1,  // 3: abt2.v1.PutRequest.by:type_name -> abt2.v1.By
 	7,  // 4: abt2.v1.PutRequest.modules:type_name -> abt2.v1.PutModule
-	38, // 5: abt2.v1.PutModule.artifact:type_name -> abt2.v1.Artifact
-	39, // 6: abt2.v1.PutModule.flags:type_name -> abt2.v1.ConfigPatch
+	47, // 5: abt2.v1.PutModule.artifact:type_name -> abt2.v1.Artifact
+	48, // 6: abt2.v1.PutModule.flags:type_name -> abt2.v1.ConfigPatch
 	9,  // 7: abt2.v1.PutResponse.answers:type_name -> abt2.v1.PutAnswer
-	40, // 8: abt2.v1.PutAnswer.changes:type_name -> abt2.v1.FieldChange
+	49, // 8: abt2.v1.PutAnswer.changes:type_name -> abt2.v1.FieldChange
 	1,  // 9: abt2.v1.DropRequest.by:type_name -> abt2.v1.By
 	1,  // 10: abt2.v1.ForgetRequest.by:type_name -> abt2.v1.By
 	1,  // 11: abt2.v1.DisturbRequest.by:type_name -> abt2.v1.By
-	41, // 12: abt2.v1.DisturbRequest.for:type_name -> google.protobuf.Duration
+	50, // 12: abt2.v1.DisturbRequest.for:type_name -> google.protobuf.Duration
 	16, // 13: abt2.v1.DisturbResponse.fault:type_name -> abt2.v1.Fault
-	41, // 14: abt2.v1.Fault.for:type_name -> google.protobuf.Duration
+	50, // 14: abt2.v1.Fault.for:type_name -> google.protobuf.Duration
 	1,  // 15: abt2.v1.RemoveRequest.by:type_name -> abt2.v1.By
 	1,  // 16: abt2.v1.PlanRequest.by:type_name -> abt2.v1.By
-	42, // 17: abt2.v1.PlanResponse.lines:type_name -> abt2.v1.PlanLine
+	51, // 17: abt2.v1.PlanResponse.lines:type_name -> abt2.v1.PlanLine
 	1,  // 18: abt2.v1.RunRequest.by:type_name -> abt2.v1.By
-	36, // 19: abt2.v1.RunRequest.scale:type_name -> abt2.v1.RunRequest.ScaleEntry
-	41, // 20: abt2.v1.RunRequest.ack_timeout:type_name -> google.protobuf.Duration
-	41, // 21: abt2.v1.RunRequest.settle_timeout:type_name -> google.protobuf.Duration
-	41, // 22: abt2.v1.RunRequest.drain_timeout:type_name -> google.protobuf.Duration
+	45, // 19: abt2.v1.RunRequest.scale:type_name -> abt2.v1.RunRequest.ScaleEntry
+	50, // 20: abt2.v1.RunRequest.ack_timeout:type_name -> google.protobuf.Duration
+	50, // 21: abt2.v1.RunRequest.settle_timeout:type_name -> google.protobuf.Duration
+	50, // 22: abt2.v1.RunRequest.drain_timeout:type_name -> google.protobuf.Duration
 	23, // 23: abt2.v1.RunResponse.progress:type_name -> abt2.v1.Progress
 	24, // 24: abt2.v1.RunResponse.outcome:type_name -> abt2.v1.Outcome
-	41, // 25: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
-	41, // 26: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
+	50, // 25: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
+	50, // 26: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
 	25, // 27: abt2.v1.Outcome.failed:type_name -> abt2.v1.Failure
-	41, // 28: abt2.v1.Outcome.prepared:type_name -> google.protobuf.Duration
-	43, // 29: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
-	44, // 30: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
-	45, // 31: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
-	46, // 32: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
-	2,  // 33: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
-	4,  // 34: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
-	6,  // 35: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
-	10, // 36: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
-	17, // 37: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
-	19, // 38: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
-	21, // 39: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
-	26, // 40: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
-	28, // 41: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
-	30, // 42: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
-	32, // 43: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
-	12, // 44: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
-	14, // 45: abt2.v1.OperatorService.Disturb:input_type -> abt2.v1.DisturbRequest
-	34, // 46: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
-	3,  // 47: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
-	5,  // 48: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
-	8,  // 49: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
-	11, // 50: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
-	18, // 51: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
-	20, // 52: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
-	22, // 53: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
-	27, // 54: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
-	29, // 55: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
-	31, // 56: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
-	33, // 57: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
-	13, // 58: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
-	15, // 59: abt2.v1.OperatorService.Disturb:output_type -> abt2.v1.DisturbResponse
-	35, // 60: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
-	47, // [47:61] is the sub-list for method output_type
-	33, // [33:47] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	50, // 28: abt2.v1.Outcome.prepared:type_name -> google.protobuf.Duration
+	52, // 29: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
+	53, // 30: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
+	54, // 31: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
+	55, // 32: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
+	50, // 33: abt2.v1.LookupRequest.wait:type_name -> google.protobuf.Duration
+	38, // 34: abt2.v1.LookupResponse.lookup:type_name -> abt2.v1.Lookup
+	39, // 35: abt2.v1.Lookup.instances:type_name -> abt2.v1.NamedInstance
+	56, // 36: abt2.v1.NamedInstance.instance:type_name -> abt2.v1.InstanceStatus
+	42, // 37: abt2.v1.GroupsResponse.groups:type_name -> abt2.v1.Group
+	1,  // 38: abt2.v1.ChangeGroupRequest.by:type_name -> abt2.v1.By
+	42, // 39: abt2.v1.ChangeGroupResponse.group:type_name -> abt2.v1.Group
+	2,  // 40: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
+	4,  // 41: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
+	6,  // 42: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
+	10, // 43: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
+	17, // 44: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
+	19, // 45: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
+	21, // 46: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
+	26, // 47: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
+	28, // 48: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
+	30, // 49: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
+	32, // 50: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
+	12, // 51: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
+	14, // 52: abt2.v1.OperatorService.Disturb:input_type -> abt2.v1.DisturbRequest
+	36, // 53: abt2.v1.OperatorService.Lookup:input_type -> abt2.v1.LookupRequest
+	40, // 54: abt2.v1.OperatorService.Groups:input_type -> abt2.v1.GroupsRequest
+	43, // 55: abt2.v1.OperatorService.ChangeGroup:input_type -> abt2.v1.ChangeGroupRequest
+	34, // 56: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
+	3,  // 57: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
+	5,  // 58: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
+	8,  // 59: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
+	11, // 60: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
+	18, // 61: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
+	20, // 62: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
+	22, // 63: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
+	27, // 64: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
+	29, // 65: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
+	31, // 66: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
+	33, // 67: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
+	13, // 68: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
+	15, // 69: abt2.v1.OperatorService.Disturb:output_type -> abt2.v1.DisturbResponse
+	37, // 70: abt2.v1.OperatorService.Lookup:output_type -> abt2.v1.LookupResponse
+	41, // 71: abt2.v1.OperatorService.Groups:output_type -> abt2.v1.GroupsResponse
+	44, // 72: abt2.v1.OperatorService.ChangeGroup:output_type -> abt2.v1.ChangeGroupResponse
+	35, // 73: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
+	57, // [57:74] is the sub-list for method output_type
+	40, // [40:57] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_abt2_v1_operator_proto_init() }
@@ -2657,13 +3288,14 @@ func file_abt2_v1_operator_proto_init() {
 		(*RunResponse_Progress)(nil),
 		(*RunResponse_Outcome)(nil),
 	}
+	file_abt2_v1_operator_proto_msgTypes[39].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_abt2_v1_operator_proto_rawDesc), len(file_abt2_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   37,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

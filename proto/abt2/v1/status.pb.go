@@ -619,7 +619,9 @@ type RouterStatus struct {
 	// Calls that lost their request's stamp.
 	Restamped uint64 `protobuf:"varint,7,opt,name=restamped,proto3" json:"restamped,omitempty"`
 	// Gives environments to requests that have none.
-	Stamper       bool `protobuf:"varint,8,opt,name=stamper,proto3" json:"stamper,omitempty"`
+	Stamper bool `protobuf:"varint,8,opt,name=stamper,proto3" json:"stamper,omitempty"`
+	// Requests and calls it is at work on, as last reported.
+	Carried       uint64 `protobuf:"varint,9,opt,name=carried,proto3" json:"carried,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -708,6 +710,13 @@ func (x *RouterStatus) GetStamper() bool {
 		return x.Stamper
 	}
 	return false
+}
+
+func (x *RouterStatus) GetCarried() uint64 {
+	if x != nil {
+		return x.Carried
+	}
+	return 0
 }
 
 // Mark identifies a table of routes. Revisions are ordered within an epoch only.
@@ -985,7 +994,7 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\x06module\x18\x01 \x01(\tR\x06module\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\tR\aversion\"\xe1\x01\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\"\xfb\x01\n" +
 	"\fRouterStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n" +
@@ -994,7 +1003,8 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\aapplied\x18\x05 \x01(\v2\r.abt2.v1.MarkR\aapplied\x12\x14\n" +
 	"\x05mixed\x18\x06 \x01(\x04R\x05mixed\x12\x1c\n" +
 	"\trestamped\x18\a \x01(\x04R\trestamped\x12\x18\n" +
-	"\astamper\x18\b \x01(\bR\astamper\"8\n" +
+	"\astamper\x18\b \x01(\bR\astamper\x12\x18\n" +
+	"\acarried\x18\t \x01(\x04R\acarried\"8\n" +
 	"\x04Mark\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\"\xbe\x01\n" +

@@ -30,6 +30,17 @@
 //	curl -T order.tar.gz -H "Authorization: Bearer $(cat operator.token)" \
 //	     "http://127.0.0.1:7070/v1/artifacts/$(sha256sum order.tar.gz | cut -c-64)?name=order.tar.gz&format=tar.gz"
 //
+// What stands under a name is plain HTTP as well, so that any program can wait
+// for changes:
+//
+//	GET /v1/names/{product}/{name}?wait=DURATION
+//	  NAME is a module, module@number, or a group. 200: a Lookup as JSON, with an
+//	  ETag. With If-None-Match: ETAG and wait, like 30s and at most 10m, the answer
+//	  comes when something differs from what had that ETag; 304: nothing did.
+//
+//	curl -H "Authorization: Bearer $(cat operator.token)" -H 'If-None-Match: "ETAG"' \
+//	     'http://127.0.0.1:7070/v1/names/default/order?wait=30s'
+//
 //	GET /v1/backup
 //	  200: a backup, a tar file. What goes wrong in the middle is told by the
 //	  trailers Abt2-Error and Abt2-Error-Message; the file has no end marker then.
@@ -92,6 +103,13 @@ const (
 	OperatorServiceForgetProcedure = "/abt2.v1.OperatorService/Forget"
 	// OperatorServiceDisturbProcedure is the fully-qualified name of the OperatorService's Disturb RPC.
 	OperatorServiceDisturbProcedure = "/abt2.v1.OperatorService/Disturb"
+	// OperatorServiceLookupProcedure is the fully-qualified name of the OperatorService's Lookup RPC.
+	OperatorServiceLookupProcedure = "/abt2.v1.OperatorService/Lookup"
+	// OperatorServiceGroupsProcedure is the fully-qualified name of the OperatorService's Groups RPC.
+	OperatorServiceGroupsProcedure = "/abt2.v1.OperatorService/Groups"
+	// OperatorServiceChangeGroupProcedure is the fully-qualified name of the OperatorService's
+	// ChangeGroup RPC.
+	OperatorServiceChangeGroupProcedure = "/abt2.v1.OperatorService/ChangeGroup"
 	// OperatorServiceLogsProcedure is the fully-qualified name of the OperatorService's Logs RPC.
 	OperatorServiceLogsProcedure = "/abt2.v1.OperatorService/Logs"
 )
@@ -127,6 +145,12 @@ type OperatorServiceClient interface {
 	// Disturb begins a fault, for a drill, and answers when it has begun. A server
 	// that was not started with --allow-faults refuses.
 	Disturb(context.Context, *connect.Request[v1.DisturbRequest]) (*connect.Response[v1.DisturbResponse], error)
+	// Lookup tells which instances stand under a name, now or once that changes.
+	Lookup(context.Context, *connect.Request[v1.LookupRequest]) (*connect.Response[v1.LookupResponse], error)
+	// Groups lists the groups of a product.
+	Groups(context.Context, *connect.Request[v1.GroupsRequest]) (*connect.Response[v1.GroupsResponse], error)
+	// ChangeGroup creates a group, adds or removes modules, or deletes it.
+	ChangeGroup(context.Context, *connect.Request[v1.ChangeGroupRequest]) (*connect.Response[v1.ChangeGroupResponse], error)
 	// Logs streams what a module's instances printed.
 	Logs(context.Context, *connect.Request[v1.LogsRequest]) (*connect.ServerStreamForClient[v1.LogsResponse], error)
 }
@@ -226,6 +250,26 @@ func NewOperatorServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(operatorServiceMethods.ByName("Disturb")),
 			connect.WithClientOptions(opts...),
 		),
+		lookup: connect.NewClient[v1.LookupRequest, v1.LookupResponse](
+			httpClient,
+			baseURL+OperatorServiceLookupProcedure,
+			connect.WithSchema(operatorServiceMethods.ByName("Lookup")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		groups: connect.NewClient[v1.GroupsRequest, v1.GroupsResponse](
+			httpClient,
+			baseURL+OperatorServiceGroupsProcedure,
+			connect.WithSchema(operatorServiceMethods.ByName("Groups")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		changeGroup: connect.NewClient[v1.ChangeGroupRequest, v1.ChangeGroupResponse](
+			httpClient,
+			baseURL+OperatorServiceChangeGroupProcedure,
+			connect.WithSchema(operatorServiceMethods.ByName("ChangeGroup")),
+			connect.WithClientOptions(opts...),
+		),
 		logs: connect.NewClient[v1.LogsRequest, v1.LogsResponse](
 			httpClient,
 			baseURL+OperatorServiceLogsProcedure,
@@ -250,6 +294,9 @@ type operatorServiceClient struct {
 	environment *connect.Client[v1.EnvironmentRequest, v1.EnvironmentResponse]
 	forget      *connect.Client[v1.ForgetRequest, v1.ForgetResponse]
 	disturb     *connect.Client[v1.DisturbRequest, v1.DisturbResponse]
+	lookup      *connect.Client[v1.LookupRequest, v1.LookupResponse]
+	groups      *connect.Client[v1.GroupsRequest, v1.GroupsResponse]
+	changeGroup *connect.Client[v1.ChangeGroupRequest, v1.ChangeGroupResponse]
 	logs        *connect.Client[v1.LogsRequest, v1.LogsResponse]
 }
 
@@ -318,6 +365,21 @@ func (c *operatorServiceClient) Disturb(ctx context.Context, req *connect.Reques
 	return c.disturb.CallUnary(ctx, req)
 }
 
+// Lookup calls abt2.v1.OperatorService.Lookup.
+func (c *operatorServiceClient) Lookup(ctx context.Context, req *connect.Request[v1.LookupRequest]) (*connect.Response[v1.LookupResponse], error) {
+	return c.lookup.CallUnary(ctx, req)
+}
+
+// Groups calls abt2.v1.OperatorService.Groups.
+func (c *operatorServiceClient) Groups(ctx context.Context, req *connect.Request[v1.GroupsRequest]) (*connect.Response[v1.GroupsResponse], error) {
+	return c.groups.CallUnary(ctx, req)
+}
+
+// ChangeGroup calls abt2.v1.OperatorService.ChangeGroup.
+func (c *operatorServiceClient) ChangeGroup(ctx context.Context, req *connect.Request[v1.ChangeGroupRequest]) (*connect.Response[v1.ChangeGroupResponse], error) {
+	return c.changeGroup.CallUnary(ctx, req)
+}
+
 // Logs calls abt2.v1.OperatorService.Logs.
 func (c *operatorServiceClient) Logs(ctx context.Context, req *connect.Request[v1.LogsRequest]) (*connect.ServerStreamForClient[v1.LogsResponse], error) {
 	return c.logs.CallServerStream(ctx, req)
@@ -354,6 +416,12 @@ type OperatorServiceHandler interface {
 	// Disturb begins a fault, for a drill, and answers when it has begun. A server
 	// that was not started with --allow-faults refuses.
 	Disturb(context.Context, *connect.Request[v1.DisturbRequest]) (*connect.Response[v1.DisturbResponse], error)
+	// Lookup tells which instances stand under a name, now or once that changes.
+	Lookup(context.Context, *connect.Request[v1.LookupRequest]) (*connect.Response[v1.LookupResponse], error)
+	// Groups lists the groups of a product.
+	Groups(context.Context, *connect.Request[v1.GroupsRequest]) (*connect.Response[v1.GroupsResponse], error)
+	// ChangeGroup creates a group, adds or removes modules, or deletes it.
+	ChangeGroup(context.Context, *connect.Request[v1.ChangeGroupRequest]) (*connect.Response[v1.ChangeGroupResponse], error)
 	// Logs streams what a module's instances printed.
 	Logs(context.Context, *connect.Request[v1.LogsRequest], *connect.ServerStream[v1.LogsResponse]) error
 }
@@ -449,6 +517,26 @@ func NewOperatorServiceHandler(svc OperatorServiceHandler, opts ...connect.Handl
 		connect.WithSchema(operatorServiceMethods.ByName("Disturb")),
 		connect.WithHandlerOptions(opts...),
 	)
+	operatorServiceLookupHandler := connect.NewUnaryHandler(
+		OperatorServiceLookupProcedure,
+		svc.Lookup,
+		connect.WithSchema(operatorServiceMethods.ByName("Lookup")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	operatorServiceGroupsHandler := connect.NewUnaryHandler(
+		OperatorServiceGroupsProcedure,
+		svc.Groups,
+		connect.WithSchema(operatorServiceMethods.ByName("Groups")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	operatorServiceChangeGroupHandler := connect.NewUnaryHandler(
+		OperatorServiceChangeGroupProcedure,
+		svc.ChangeGroup,
+		connect.WithSchema(operatorServiceMethods.ByName("ChangeGroup")),
+		connect.WithHandlerOptions(opts...),
+	)
 	operatorServiceLogsHandler := connect.NewServerStreamHandler(
 		OperatorServiceLogsProcedure,
 		svc.Logs,
@@ -483,6 +571,12 @@ func NewOperatorServiceHandler(svc OperatorServiceHandler, opts ...connect.Handl
 			operatorServiceForgetHandler.ServeHTTP(w, r)
 		case OperatorServiceDisturbProcedure:
 			operatorServiceDisturbHandler.ServeHTTP(w, r)
+		case OperatorServiceLookupProcedure:
+			operatorServiceLookupHandler.ServeHTTP(w, r)
+		case OperatorServiceGroupsProcedure:
+			operatorServiceGroupsHandler.ServeHTTP(w, r)
+		case OperatorServiceChangeGroupProcedure:
+			operatorServiceChangeGroupHandler.ServeHTTP(w, r)
 		case OperatorServiceLogsProcedure:
 			operatorServiceLogsHandler.ServeHTTP(w, r)
 		default:
@@ -544,6 +638,18 @@ func (UnimplementedOperatorServiceHandler) Forget(context.Context, *connect.Requ
 
 func (UnimplementedOperatorServiceHandler) Disturb(context.Context, *connect.Request[v1.DisturbRequest]) (*connect.Response[v1.DisturbResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.Disturb is not implemented"))
+}
+
+func (UnimplementedOperatorServiceHandler) Lookup(context.Context, *connect.Request[v1.LookupRequest]) (*connect.Response[v1.LookupResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.Lookup is not implemented"))
+}
+
+func (UnimplementedOperatorServiceHandler) Groups(context.Context, *connect.Request[v1.GroupsRequest]) (*connect.Response[v1.GroupsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.Groups is not implemented"))
+}
+
+func (UnimplementedOperatorServiceHandler) ChangeGroup(context.Context, *connect.Request[v1.ChangeGroupRequest]) (*connect.Response[v1.ChangeGroupResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.ChangeGroup is not implemented"))
 }
 
 func (UnimplementedOperatorServiceHandler) Logs(context.Context, *connect.Request[v1.LogsRequest], *connect.ServerStream[v1.LogsResponse]) error {
