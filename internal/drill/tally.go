@@ -99,7 +99,8 @@ func (t *tally) complain(s sample, why string) {
 
 // old remembers when an answer's request was sent, for the turn that leaves the
 // environment of the answer: the one that was at work or over by then, or else
-// the next.
+// the next. A request that was on its way when the next turn began may have been
+// received after it, and tells nothing of the turn before.
 func (t *tally) old(s sample) {
 	if s.environment == 0 {
 		return
@@ -108,6 +109,9 @@ func (t *tally) old(s sample) {
 	for i := len(t.turns) - 1; i >= 0; i-- {
 		u := t.turns[i]
 		before := u.sent <= s.sent
+		if before && i+1 < len(t.turns) && t.turns[i+1].sent <= s.done {
+			return
+		}
 		if u.from == s.environment && (before || i == 0 || t.turns[i-1].sent <= s.sent) {
 			u.lastOld = max(u.lastOld, s.sent)
 		}

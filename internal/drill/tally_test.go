@@ -91,6 +91,25 @@ func TestLastOldOfEachSwitch(t *testing.T) {
 	}
 }
 
+// A request that is still on its way when the next switch begins may belong to
+// what is online after that.
+func TestReceivedAfterTheNextSwitch(t *testing.T) {
+	tl := newTally()
+	first, back := &turn{verb: abt2.VerbCommit, from: 4, sent: 100 * ms}, &turn{verb: abt2.VerbRollback, from: 5, sent: 500 * ms}
+	for _, u := range []*turn{first, back} {
+		tl.begin(u)
+		tl.end(u, func(u *turn) { u.confirmed, u.ended, u.switched = u.sent+10*ms, u.sent+20*ms, true })
+	}
+	tl.add(at(499*ms, 499*ms, 600*ms, 4))
+	if tl.load.Stale != 0 || first.lastOld > first.confirmed {
+		t.Errorf("%d stale, the last old one at %s: %q", tl.load.Stale, first.lastOld, tl.complaints)
+	}
+	tl.add(at(498*ms, 498*ms, 499*ms, 4))
+	if tl.load.Stale != 1 {
+		t.Errorf("%d stale, want the one that was answered before: %q", tl.load.Stale, tl.complaints)
+	}
+}
+
 // Only what was on its way while an instance was killed may have been cut by it.
 func TestCutByAKill(t *testing.T) {
 	tl := newTally()
