@@ -1,7 +1,7 @@
 # Only Go and make are assumed. Everything else is a Go module at a pinned
 # version: libraries in go.mod and lane/**/go.mod, programs in tools/go.mod.
 
-MODULES := . lane lane/zookeeper tools
+MODULES := . lane lane/navi lane/zookeeper tools
 TOOL    := go tool -modfile=$(CURDIR)/tools/go.mod
 
 # The race detector needs a C compiler; without one the tests run without it.
@@ -56,6 +56,7 @@ cross: ## compile for the other systems we promise
 bench: ## measure, and write docs/benchmarks.md
 	@mkdir -p bin
 	go -C lane test -run '^$$' -bench . -benchmem -count $(COUNT) ./... > bin/bench.txt || { cat bin/bench.txt; exit 1; }
+	go -C lane/navi test -run '^$$' -bench . -benchmem -count $(COUNT) ./... >> bin/bench.txt || { cat bin/bench.txt; exit 1; }
 	go test -run '^$$' -bench . -benchmem -count $(COUNT) ./internal/... >> bin/bench.txt || { cat bin/bench.txt; exit 1; }
 	go test -run '^$$' -bench . ./examples/demo >> bin/bench.txt || { cat bin/bench.txt; exit 1; }
 	go -C tools run ./benchreport -o $(CURDIR)/docs/benchmarks.md $(CURDIR)/bin/bench.txt

@@ -33,6 +33,8 @@ var importRules = []importRule{
 		"the nouns and rules are the vocabulary of everybody, so they depend on nobody and do no I/O"},
 	{"abt2.dev/lane", []string{"abt2.dev/lane/…"}, []string{"connectrpc.com/connect", "google.golang.org/protobuf", "google.golang.org/grpc", "go.opentelemetry.io/otel"},
 		"users of the SDK inherit what it imports: neither etcd nor the engine"},
+	{"abt2.dev/lane/navi", []string{"abt2.dev/lane/…"}, []string{"github.com/go-zookeeper/zk"},
+		"users of the SDK who do not speak Navi do not inherit it"},
 	{"abt2.dev/lane/zookeeper", nil, []string{"github.com/go-zookeeper/zk"},
 		"keepers of instances and the SDK's modules for ZooKeeper share it, and users of neither inherit it"},
 	{"abt2.dev/lane/zookeeper/zktest", nil, nil,
@@ -99,7 +101,7 @@ type goPackage struct {
 
 func TestImports(t *testing.T) {
 	for _, system := range []string{"linux", "darwin"} {
-		for _, module := range []string{".", "lane", "lane/zookeeper"} {
+		for _, module := range []string{".", "lane", "lane/navi", "lane/zookeeper"} {
 			for _, p := range listPackages(t, module, system) {
 				checkImports(t, p)
 				checkNaming(t, p)

@@ -42,6 +42,7 @@ const (
 	route    = "abt2.dev/lane/route"
 	lane     = "abt2.dev/lane"
 	lanegrpc = "abt2.dev/lane/lanegrpc"
+	laneNavi = "abt2.dev/lane/navi"
 	edge     = "abt2.dev/internal/edge"
 	demo     = "abt2.dev/examples/demo"
 	feed     = "abt2.dev/internal/feed"
@@ -56,6 +57,7 @@ var figures = []figure{
 	{what: "lane.Transport, time of a request, to a plain one's", measured: measure{lane, "Transport", "ratio"}, bound: 1.15},
 	{what: "gRPC, time of a call, to round_robin's", measured: measure{lanegrpc, "UnaryBesideRoundRobin", "ratio"}, bound: 1.25},
 	{what: "gRPC, processor's time of a call beyond round_robin's", measured: measure{lanegrpc, "UnaryBesideRoundRobin", "more-cpu-ns/call"}, bound: 6000},
+	{what: "Navi-rpc, time of a call outside abt2, to plain HTTP and JSON", measured: measure{laneNavi, "CallBesidePlain", "ratio"}, bound: 1.1},
 	{what: "edge, requests a second, to ReverseProxy's", measured: measure{edge, "EdgeBesidePlain", "ratio"}, bound: 0.9, atLeast: true},
 	{what: "feed, 1,000 routers confirmed, p99", measured: measure{feed, "Feed/routers=1000", "p99-ms"}, bound: 100},
 	{what: "feed, 4,000 routers confirmed, p99", measured: measure{feed, "Feed/routers=4000", "p99-ms"}, bound: 400},
