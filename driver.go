@@ -125,6 +125,13 @@ type Limiter interface {
 	Limits() []string
 }
 
+// TokenReader is the ability of an edge that can compare tokens but not hash
+// them: its routes come with EdgeRoutes.Whole.
+type TokenReader interface {
+	// ReadsTokens does nothing; that it is there says enough.
+	ReadsTokens()
+}
+
 // Names is the desired or actual whole of unversioned names, by module.
 type Names struct {
 	Mark  Mark   `json:"mark"`

@@ -100,4 +100,7 @@ func (t Token) Digest() TokenDigest {
 type EdgeRoutes struct {
 	Table  Table                         `json:"table"`
 	Tokens map[TokenDigest]EnvironmentID `json:"tokens,omitempty"`
+	// Whole has the same tokens whole, for a TokenReader; nil for every other
+	// edge. They are secrets: they are in no encoding and in no log.
+	Whole map[TokenDigest]Token `json:"-"`
 }

@@ -29,7 +29,7 @@ func desiredRoutes(s *abt2.State, running []abt2.Instance, last abt2.Table) abt2
 	}
 
 	t := abt2.Table{HighestEnvironment: s.LastEnvironment}
-	tokens := map[abt2.TokenDigest]abt2.EnvironmentID{}
+	tokens, whole := map[abt2.TokenDigest]abt2.EnvironmentID{}, map[abt2.TokenDigest]abt2.Token{}
 	for _, name := range slices.Sorted(maps.Keys(s.Products)) {
 		p := s.Products[name]
 		tp := abt2.TableProduct{Name: name, Hosts: p.Hosts, Online: p.Online, Backup: p.Backup}
@@ -39,7 +39,8 @@ func desiredRoutes(s *abt2.State, running []abt2.Instance, last abt2.Table) abt2
 		t.Products = append(t.Products, tp)
 		if sess := s.Session(name); sess != nil {
 			if id := selected(p, sess); id != 0 {
-				tokens[sess.Token.Digest()] = id
+				digest := sess.Token.Digest()
+				tokens[digest], whole[digest] = id, sess.Token
 			}
 		}
 	}
@@ -59,7 +60,7 @@ func desiredRoutes(s *abt2.State, running []abt2.Instance, last abt2.Table) abt2
 		})
 	}
 	t.Names = desiredNames(s)
-	return abt2.EdgeRoutes{Table: t, Tokens: tokens}
+	return abt2.EdgeRoutes{Table: t, Tokens: tokens, Whole: whole}
 }
 
 // selected is the environment that the session's token selects: the preview

@@ -26,6 +26,9 @@ type syncer struct {
 
 // set replaces what the edge should serve; an Apply of something older is given up.
 func (s *syncer) set(r abt2.EdgeRoutes) {
+	if _, ok := s.target.Edge.(abt2.TokenReader); !ok {
+		r.Whole = nil
+	}
 	s.mu.Lock()
 	s.want = r
 	if s.cancel != nil {

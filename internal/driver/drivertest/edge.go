@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"context"
+	"crypto/tls"
 	"net/http"
 	"strings"
 	"testing"
@@ -33,6 +34,26 @@ type EdgeFixture struct {
 	// KeepsTrailers says that the gateway passes on the trailers of a request.
 	// They must not become headers all the same.
 	KeepsTrailers bool
+	// HTTP2Address is where it speaks HTTP/2, over TLS as HTTP2TLS says, if it
+	// does not without TLS at Address.
+	HTTP2Address string
+	HTTP2TLS     *tls.Config
+	// AnswersAny500 says that what the gateway answers itself has status 500 and
+	// no reason, where others tell apart 404 and 503.
+	AnswersAny500 bool
+	// TakesFirstToken says that of several tokens the first counts and that one
+	// which is none is unknown, where others answer 400.
+	TakesFirstToken bool
+	// RewritesCookies says that cookies beside ours keep their names and values,
+	// but not the way they are written.
+	RewritesCookies bool
+	// DropsBaggage says that nothing of a request's baggage is passed on.
+	DropsBaggage bool
+	// NoWebSockets says that connections which ask for WebSockets are closed.
+	NoWebSockets bool
+	// PassesMisdirected says that the refusal of an instance to which a request
+	// was sent by mistake, 421, is answered as it is.
+	PassesMisdirected bool
 	// KeepsToInstance says that a request which an instance refuses as someone
 	// else's is answered 503, not tried elsewhere.
 	KeepsToInstance bool
@@ -90,8 +111,8 @@ func edgeServesNothingAtFirst(t *testing.T, g *gateway) {
 	if diff := cmp.Diff(abt2.EdgeRoutes{}, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("Read before the first Apply (-want +got):\n%s", diff)
 	}
-	if res := g.get(t, "/", nil); res.status != http.StatusServiceUnavailable {
-		t.Errorf("status %d before the first Apply, want 503", res.status)
+	if res := g.get(t, "/", nil); res.status != g.refusal(http.StatusServiceUnavailable) {
+		t.Errorf("status %d before the first Apply, want %d", res.status, g.refusal(http.StatusServiceUnavailable))
 	}
 	g.apply(t, func(tb *abt2.Table) { // the empty environment of a fresh product
 		tb.Products = tb.Products[:1]
@@ -101,7 +122,7 @@ func edgeServesNothingAtFirst(t *testing.T, g *gateway) {
 		tb.Versions = nil
 	}, nil)
 	res := g.get(t, "/", nil)
-	if res.status != http.StatusServiceUnavailable || !strings.Contains(strings.ToLower(res.body), "nothing online yet") {
+	if res.status != g.refusal(http.StatusServiceUnavailable) || !g.AnswersAny500 && !strings.Contains(strings.ToLower(res.body), "nothing online yet") {
 		t.Errorf("empty environment: status %d, %q; want 503 and nothing online yet", res.status, res.body)
 	}
 }
@@ -180,8 +201,8 @@ func edgeRoutesByLongestPrefix(t *testing.T, g *gateway) {
 		}
 	}
 	g.apply(t, func(tb *abt2.Table) { tb.Products[0].Online = 4 }, nil) // environment 4 has api only
-	if res := g.get(t, "/", nil); res.status != http.StatusNotFound {
-		t.Errorf("no prefix matches: status %d, want 404", res.status)
+	if res := g.get(t, "/", nil); res.status != g.refusal(http.StatusNotFound) {
+		t.Errorf("no prefix matches: status %d, want %d", res.status, g.refusal(http.StatusNotFound))
 	}
 	if res := g.get(t, "/api/orders", nil); res.seen.Version != "api@1" {
 		t.Errorf("prefix of another environment was used: %q", res.seen.Version)
@@ -277,6 +298,9 @@ func edgeTriesAnotherInstance(t *testing.T, g *gateway) {
 		if g.KeepsToInstance && res.status == http.StatusServiceUnavailable && res.header.Get("Retry-After") != "" {
 			continue
 		}
+		if g.PassesMisdirected && res.status == http.StatusMisdirectedRequest {
+			continue
+		}
 		if res.seen.Version != "api@1" {
 			t.Fatalf("an instance that is someone else: status %d from %q", res.status, res.seen.Version)
 		}
@@ -290,7 +314,7 @@ func edgeRefusesWithoutInstances(t *testing.T, g *gateway) {
 	}, nil)
 	for _, path := range []string{"/", "/api/orders"} {
 		res := g.get(t, path, nil)
-		if res.status != http.StatusServiceUnavailable || res.header.Get("Retry-After") == "" {
+		if res.status != g.refusal(http.StatusServiceUnavailable) || !g.AnswersAny500 && res.header.Get("Retry-After") == "" {
 			t.Errorf("%s: status %d, Retry-After %q; want 503 and a time", path, res.status, res.header.Get("Retry-After"))
 		}
 	}
@@ -306,12 +330,13 @@ func edgeFallsBack(t *testing.T, g *gateway) {
 		}, nil)
 	}
 	down(abt2.FallbackNone, false)
-	if res := g.get(t, "/", token); res.status != http.StatusServiceUnavailable {
-		t.Errorf("without fallback: status %d, want 503", res.status)
+	refused := g.refusal(http.StatusServiceUnavailable)
+	if res := g.get(t, "/", token); res.status != refused {
+		t.Errorf("without fallback: status %d, want %d", res.status, refused)
 	}
 	down(abt2.FallbackOnline, true)
-	if res := g.get(t, "/", token); res.status != http.StatusServiceUnavailable {
-		t.Errorf("to an environment that was online: status %d, want 503", res.status)
+	if res := g.get(t, "/", token); res.status != refused {
+		t.Errorf("to an environment that was online: status %d, want %d", res.status, refused)
 	}
 	down(abt2.FallbackOnline, false)
 	res := g.get(t, "/", token)

@@ -97,9 +97,13 @@ func edgeFlipsKeptConnections(t *testing.T, g *gateway) {
 
 func edgePassesLargeBodies(t *testing.T, g *gateway) {
 	g.apply(t, nil, nil)
-	for _, c := range []*http.Client{g.client, g.client2} {
+	for _, http2 := range []bool{false, true} {
+		c := g.client
+		if http2 {
+			c = g.client2
+		}
 		body := io.LimitReader(zeros{}, largeBody)
-		req, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+g.Address+"/?do=large", body)
+		req, err := http.NewRequestWithContext(t.Context(), "POST", g.base(http2)+"/?do=large", body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,6 +190,9 @@ func edgeFinishesEvents(t *testing.T, g *gateway) {
 }
 
 func edgeFinishesWebSockets(t *testing.T, g *gateway) {
+	if g.NoWebSockets {
+		t.Skip("this gateway refuses WebSockets")
+	}
 	g.flip(t, 1)
 	open := func() *websocket.Conn {
 		c, _, err := websocket.Dial(t.Context(), "ws://"+g.Address+"/?do=websocket", nil)
@@ -210,7 +217,7 @@ func edgeFinishesWebSockets(t *testing.T, g *gateway) {
 func edgeFinishesStreams(t *testing.T, g *gateway) {
 	g.flip(t, 1)
 	in, out := io.Pipe()
-	req, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+g.Address+"/?do=echo", in)
+	req, err := http.NewRequestWithContext(t.Context(), "POST", g.base(true)+"/?do=echo", in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +245,8 @@ func edgeFinishesStreams(t *testing.T, g *gateway) {
 	if rest, err := io.ReadAll(res.Body); err != nil || len(rest) > 0 {
 		t.Errorf("after the end: %q, error %v", rest, err)
 	}
-	if status, stream := res.Trailer.Get("Grpc-Status"), res.Trailer.Get("Stream"); status != "0" || stream != "web@1 1 HTTP/2.0" {
+	status, stream := res.Trailer.Get("Grpc-Status"), strings.Fields(res.Trailer.Get("Stream"))
+	if status != "0" || len(stream) != 3 || stream[0] != "web@1" || unlabelled(stream[1]) != "1" || stream[2] != "HTTP/2.0" {
 		t.Errorf("trailers: status %q, stream %q; want 0, web@1 1 HTTP/2.0", status, stream)
 	}
 }

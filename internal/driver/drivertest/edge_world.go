@@ -45,9 +45,10 @@ type gateway struct {
 func newGateway(t *testing.T, f EdgeFixture) *gateway {
 	t.Helper()
 	h2 := new(http.Protocols)
-	h2.SetUnencryptedHTTP2(true)
+	h2.SetUnencryptedHTTP2(f.HTTP2TLS == nil)
+	h2.SetHTTP2(f.HTTP2TLS != nil)
 	one := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
-	two := &http.Transport{DisableCompression: true, Protocols: h2}
+	two := &http.Transport{DisableCompression: true, Protocols: h2, TLSClientConfig: f.HTTP2TLS}
 	t.Cleanup(one.CloseIdleConnections)
 	t.Cleanup(two.CloseIdleConnections)
 	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -96,7 +97,39 @@ func (g *gateway) routes(edit func(*abt2.Table)) abt2.EdgeRoutes {
 	if edit != nil {
 		edit(&tb)
 	}
-	return abt2.EdgeRoutes{Table: tb, Tokens: map[abt2.TokenDigest]abt2.EnvironmentID{tokenPreview.Digest(): 2, tokenBackup.Digest(): 3}}
+	return g.selected(abt2.EdgeRoutes{Table: tb}, map[abt2.Token]abt2.EnvironmentID{tokenPreview: 2, tokenBackup: 3})
+}
+
+// selected returns routes with tokens, whole for an edge that needs them so.
+func (g *gateway) selected(r abt2.EdgeRoutes, tokens map[abt2.Token]abt2.EnvironmentID) abt2.EdgeRoutes {
+	r.Tokens = map[abt2.TokenDigest]abt2.EnvironmentID{}
+	if _, ok := g.Edge.(abt2.TokenReader); ok {
+		r.Whole = map[abt2.TokenDigest]abt2.Token{}
+	}
+	for token, env := range tokens {
+		r.Tokens[token.Digest()] = env
+		if r.Whole != nil {
+			r.Whole[token.Digest()] = token
+		}
+	}
+	return r
+}
+
+// refusal is the status with which the gateway refuses, where others have one
+// that says more.
+func (g *gateway) refusal(status int) int {
+	if g.AnswersAny500 {
+		return http.StatusInternalServerError
+	}
+	return status
+}
+
+// base is where the gateway is reached.
+func (g *gateway) base(http2 bool) string {
+	if http2 && g.HTTP2TLS != nil {
+		return "https://" + g.HTTP2Address
+	}
+	return "http://" + g.Address
 }
 
 // apply makes the gateway serve the next routes. tokens replace the usual ones;
@@ -105,14 +138,12 @@ func (g *gateway) apply(t *testing.T, edit func(*abt2.Table), tokens map[abt2.To
 	t.Helper()
 	r := g.routes(edit)
 	if tokens != nil {
-		clear(r.Tokens)
-		for token, env := range tokens {
-			r.Tokens[token.Digest()] = env
-		}
+		r = g.selected(r, tokens)
 	}
 	for digest, env := range r.Tokens {
 		if environment(&r.Table, env) == nil {
 			delete(r.Tokens, digest)
+			delete(r.Whole, digest)
 		}
 	}
 	if err := g.Edge.Apply(t.Context(), r); err != nil {
@@ -202,7 +233,13 @@ func (s seen) env() string {
 	if member != own[0] {
 		return fmt.Sprintf("Abt2-Env %q, baggage %q", own[0], s.Header["Baggage"])
 	}
-	return own[0]
+	return unlabelled(own[0])
+}
+
+// unlabelled is the environment of a stamp, which a dot and a label may follow.
+func unlabelled(stamp string) string {
+	id, _, _ := strings.Cut(stamp, ".")
+	return id
 }
 
 // request is one request to the gateway.
@@ -240,17 +277,18 @@ func (g *gateway) try(ctx context.Context, r request) (answer, error) {
 	if r.body != "" {
 		body = strings.NewReader(r.body)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, "http://"+g.Address+r.path, body)
+	base := g.base(r.http2)
+	req, err := http.NewRequestWithContext(ctx, r.method, base+r.path, body)
 	if err != nil {
 		// Paths may be stranger than a client would send them.
-		req, err = http.NewRequestWithContext(ctx, r.method, "http://"+g.Address, body)
+		req, err = http.NewRequestWithContext(ctx, r.method, base, body)
 		if err != nil {
 			return answer{}, err
 		}
 	}
 	path, query, _ := strings.Cut(r.path, "?")
 	if req.URL.RawQuery = query; strings.Contains(path, "%") {
-		req.URL.Opaque = "//" + g.Address + path
+		req.URL.Opaque = "//" + req.URL.Host + path
 	}
 	if r.host != "" {
 		req.Host = r.host
