@@ -63,6 +63,8 @@ var importRules = []importRule{
 		"a check knows the system and nothing of abt2; the server tells it what to look at"},
 	{"abt2.dev/internal/hook", []string{rootPkg}, nil,
 		"it runs what operators have set; when, and what a refusal means, is the engine's to know"},
+	{"abt2.dev/internal/nameserver", []string{rootPkg}, []string{"github.com/miekg/dns", "golang.org/x/net/netutil"},
+		"it answers from a directory that it is handed, and is the only place that knows DNS as a server"},
 	{"abt2.dev/internal/feed", []string{rootPkg, "abt2.dev/lane/feedpb/…"}, []string{"connectrpc.com/connect", "google.golang.org/protobuf", "golang.org/x/time"},
 		"it sends what it is given; the router's side is lane"},
 	{"abt2.dev/internal/edge", []string{rootPkg, "abt2.dev/lane/…", "abt2.dev/internal/edge/…"}, []string{anyPkg},

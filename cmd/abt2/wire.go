@@ -27,6 +27,7 @@ func runServer(ctx context.Context, c cli.ServerConfig) error {
 		Program:        program,
 		DataDir:        c.Data,
 		Listen:         c.Listen,
+		DNSListen:      c.DNSListen,
 		Edge:           c.Edge,
 		HAProxyProgram: c.HAProxyProgram,
 		HAProxySnippet: c.HAProxySnippet,
@@ -41,7 +42,7 @@ func runServer(ctx context.Context, c cli.ServerConfig) error {
 		Hooks:          c.Hooks,
 		Version:        build().Version,
 		Log:            c.Log,
-		Ready:          func(a server.Addresses) { c.Ready(a.API, a.Edge) },
+		Ready:          func(a server.Addresses) { c.Ready(a.API, a.Edge, a.DNS) },
 	})
 }
 

@@ -240,6 +240,7 @@ func TestCommands(t *testing.T) {
 		{"down_yes", world{args: "down --yes", env: map[string]string{"ABT2_DATA": "/srv/other"}}},
 		{"down_json", world{args: "down --yes --json", down: []string{"web-6-2"}}},
 		{"server", world{args: "server --data=/srv/abt2"}},
+		{"server_dns", world{args: "server --data=/srv/abt2 --dns-listen=127.0.0.1:5353"}},
 		{"install_systemd_dry_run", world{args: "install-systemd --data=/srv/abt2 --user=shop --edge-listen=0.0.0.0:80 --dry-run"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

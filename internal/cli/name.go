@@ -17,7 +17,7 @@ func (a *app) nameCommand() *cobra.Command {
 		Short: "Look names up, and name groups of modules",
 		Long: `Looks up where modules answer: every module has a name that leads to the instances
 of its online version, and a group is a name for several modules at once. The same
-over HTTP is told in docs/naming.md.`,
+over HTTP and DNS is told in docs/naming.md.`,
 		Example: `  abt2 name get order
   abt2 name group create checkout order stock --op=lihua`,
 	}, a.nameGetCommand(), a.nameGroupCommand())

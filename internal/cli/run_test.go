@@ -109,7 +109,7 @@ func run(t *testing.T, w world) result {
 		RunServer: func(_ context.Context, c cli.ServerConfig) error {
 			res.server = c
 			if w.err == nil {
-				c.Ready("http://127.0.0.1:7070", "http://127.0.0.1:8080")
+				c.Ready("http://127.0.0.1:7070", "http://127.0.0.1:8080", c.DNSListen)
 			}
 			return w.err
 		},

@@ -24,7 +24,7 @@ import (
 //
 //	exits STATUS PROGRAM ARG...   run it; the exit status must be this one
 //	freshdata                     make a data folder with a short path, in ABT2_DATA; what runs on it ends with the script
-//	serve [ARG...]                start abt2 server on free ports and wait until it is ready; sets ABT2_SERVER, EDGE (a URL) and EDGE_ADDRESS
+//	serve [ARG...]                start abt2 server on free ports and wait until it is ready; sets ABT2_SERVER, EDGE (a URL), EDGE_ADDRESS, DNS_HOST and DNS_PORT
 //	stopserver [kill]             end it by SIGTERM, or by SIGKILL
 //	fetch STATUS PATH REGEXP [COOKIE]   ask the edge; status and body must be so
 //	lookup STATUS PATH REGEXP     ask the server for a name over HTTP; with ?wait= go on, as long as it takes, from what was seen last
@@ -117,7 +117,7 @@ type server struct {
 
 type serverKey struct{}
 
-var readyLine = regexp.MustCompile(`^ready: api (\S+), edge (\S+), data `)
+var readyLine = regexp.MustCompile(`^ready: api (\S+), edge (\S+), data \S+?(?:, dns (\S+?):(\d+))?(?:[,;]|$)`)
 
 func serve(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || ts.Getenv("ABT2_DATA") == "" {
@@ -159,6 +159,8 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv("ABT2_SERVER", m[1])
 		ts.Setenv("EDGE", m[2])
 		ts.Setenv("EDGE_ADDRESS", strings.TrimPrefix(m[2], "http://"))
+		ts.Setenv("DNS_HOST", m[3])
+		ts.Setenv("DNS_PORT", m[4])
 	case <-output:
 		ts.Fatalf("the server ended before it was ready:\n%s", ts.ReadFile("server.log"))
 	case <-time.After(patience):

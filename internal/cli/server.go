@@ -14,6 +14,7 @@ import (
 type ServerConfig struct {
 	Data       string // folder of everything the server keeps
 	Listen     string // host:port of the API, loopback; port 0 picks a free one
+	DNSListen  string // host:port of the name server, loopback; port 0 picks a free one; empty: there is none
 	Edge       string // what users are served by: builtin or haproxy
 	EdgeListen string // host:port that users reach; port 0 picks a free one
 	EdgeURL    string // base of printed links; empty: made of the edge's address
@@ -30,8 +31,9 @@ type ServerConfig struct {
 	Hooks       []abt2.Hook // valid, in order
 	Log         *slog.Logger
 	// Ready is called once, when everything that ran before has been found again
-	// and calls are answered: with the URL of the API and the base of links.
-	Ready func(api, edge string)
+	// and calls are answered: with the URL of the API and the base of links,
+	// and, where names are answered over DNS, with that address.
+	Ready func(api, edge, dns string)
 }
 
 func (a *app) serverCommand() *cobra.Command {
@@ -86,7 +88,7 @@ func (a *app) serverFlags(c *cobra.Command, settings *serverSettings) {
 }
 
 // ready prints the one line that a server prints.
-func (a *app) ready(c ServerConfig) func(api, edge string) {
+func (a *app) ready(c ServerConfig) func(api, edge, dns string) {
 	hooks, warning := "", ""
 	if len(c.Hooks) > 0 {
 		hooks = ", " + count(len(c.Hooks), "hook")
@@ -94,8 +96,11 @@ func (a *app) ready(c ServerConfig) func(api, edge string) {
 	if c.AllowFaults {
 		warning = "; FAULTS ARE ALLOWED: a drill may kill and pause what runs"
 	}
-	return func(api, edge string) {
-		a.out.line("ready: api %s, edge %s, data %s%s%s", api, edge, c.Data, hooks, warning)
+	return func(api, edge, dns string) {
+		if dns != "" {
+			dns = ", dns " + dns
+		}
+		a.out.line("ready: api %s, edge %s, data %s%s%s%s", api, edge, c.Data, dns, hooks, warning)
 	}
 }
 

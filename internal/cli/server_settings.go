@@ -42,6 +42,7 @@ var serverFields = []serverField{
 	{"edge-start", "true", "start the edge, and replace it by a newer one; false: wait for one that somebody else keeps running"},
 	{"haproxy-program", "", "with --edge=haproxy: the program at `PATH` (default haproxy, looked for where programs are)"},
 	{"haproxy-snippet", "", "with --edge=haproxy: lines of your own for its defaults section, a file at `PATH`"},
+	{"dns-listen", "", "where names are answered over DNS, `HOST:PORT`; a loopback address; port 0 picks a free one (default nowhere)"},
 	{"log-level", "info", "debug, info, warn or error: `LEVEL`"},
 	{"access-log", "false", "let the edge log every request"},
 	{"allow-faults", "false", "let drills kill the server, and kill and pause instances"},
@@ -85,7 +86,7 @@ func (a *app) serverConfig(cmd *cobra.Command, s serverSettings) (ServerConfig, 
 
 func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (ServerConfig, error) {
 	c := ServerConfig{
-		Data: got["data"].value, Listen: got["listen"].value, EdgeListen: got["edge-listen"].value, EdgeURL: got["edge-url"].value,
+		Data: got["data"].value, Listen: got["listen"].value, DNSListen: got["dns-listen"].value, EdgeListen: got["edge-listen"].value, EdgeURL: got["edge-url"].value,
 		EdgeCert: got["edge-cert"].value, EdgeKey: got["edge-key"].value, AllowRoot: allowRoot,
 		Edge: got["edge"].value, HAProxyProgram: got["haproxy-program"].value, HAProxySnippet: got["haproxy-snippet"].value,
 	}
@@ -100,6 +101,9 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 	}
 	if err := loopbackAddress(got["listen"].name, c.Listen); err != nil {
 		return c, err
+	}
+	if host, _, err := net.SplitHostPort(c.DNSListen); c.DNSListen != "" && (err != nil || !isLoopback(host)) {
+		return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be a loopback address and a port, like 127.0.0.1:5353, because whoever reaches it is answered; port 0 picks a free one", got["dns-listen"].name, c.DNSListen)
 	}
 	if _, _, err := net.SplitHostPort(c.EdgeListen); err != nil {
 		return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be HOST:PORT, like 127.0.0.1:8080; port 0 picks a free one", got["edge-listen"].name, c.EdgeListen)

@@ -27,7 +27,7 @@ func file(t *testing.T, name, content string) string {
 }
 
 func TestServerSettings(t *testing.T) {
-	yaml := file(t, "abt2.yaml", "# shop\ndata: /srv/yaml\nlisten: 127.0.0.1:1\nedge_listen: 0.0.0.0:80\nedge_url: https://shop.example.com\nedge_cert: /etc/cert.pem\nedge_key: /etc/key.pem\nedge_start: false\naccess_log: true\nallow_faults: true\nlog_level: debug\n")
+	yaml := file(t, "abt2.yaml", "# shop\ndata: /srv/yaml\nlisten: 127.0.0.1:1\nedge_listen: 0.0.0.0:80\nedge_url: https://shop.example.com\nedge_cert: /etc/cert.pem\nedge_key: /etc/key.pem\nedge_start: false\naccess_log: true\nallow_faults: true\ndns_listen: 127.0.0.1:53\nlog_level: debug\n")
 	defaults := cli.ServerConfig{Data: "/home/nobody/.local/share/abt2", Listen: "127.0.0.1:7070", EdgeListen: "127.0.0.1:8080", EdgeStart: true}
 	for _, tc := range []struct {
 		name, args string
@@ -35,14 +35,14 @@ func TestServerSettings(t *testing.T) {
 		want       func(c *cli.ServerConfig)
 	}{
 		{"defaults", "server", nil, func(c *cli.ServerConfig) {}},
-		{"flags", "server --data=/srv/flag --listen=localhost:0 --edge-listen=:0 --edge-url=http://x --edge-cert=/c --edge-key=/k --edge-start=false --access-log --allow-faults --allow-root", nil, func(c *cli.ServerConfig) {
-			*c = cli.ServerConfig{Data: "/srv/flag", Listen: "localhost:0", EdgeListen: ":0", EdgeURL: "http://x", EdgeCert: "/c", EdgeKey: "/k", AccessLog: true, AllowFaults: true, AllowRoot: true}
+		{"flags", "server --data=/srv/flag --listen=localhost:0 --edge-listen=:0 --edge-url=http://x --edge-cert=/c --edge-key=/k --edge-start=false --dns-listen=[::1]:0 --access-log --allow-faults --allow-root", nil, func(c *cli.ServerConfig) {
+			*c = cli.ServerConfig{Data: "/srv/flag", Listen: "localhost:0", DNSListen: "[::1]:0", EdgeListen: ":0", EdgeURL: "http://x", EdgeCert: "/c", EdgeKey: "/k", AccessLog: true, AllowFaults: true, AllowRoot: true}
 		}},
 		{"file", "server --config=" + yaml, nil, func(c *cli.ServerConfig) {
-			*c = cli.ServerConfig{Data: "/srv/yaml", Listen: "127.0.0.1:1", EdgeListen: "0.0.0.0:80", EdgeURL: "https://shop.example.com", EdgeCert: "/etc/cert.pem", EdgeKey: "/etc/key.pem", AccessLog: true, AllowFaults: true}
+			*c = cli.ServerConfig{Data: "/srv/yaml", Listen: "127.0.0.1:1", DNSListen: "127.0.0.1:53", EdgeListen: "0.0.0.0:80", EdgeURL: "https://shop.example.com", EdgeCert: "/etc/cert.pem", EdgeKey: "/etc/key.pem", AccessLog: true, AllowFaults: true}
 		}},
-		{"flags over environment over file", "server --listen=127.0.0.1:3 --access-log=false --allow-faults=false", map[string]string{"ABT2_CONFIG": yaml, "ABT2_DATA": "/srv/env", "ABT2_LISTEN": "127.0.0.1:2", "ABT2_EDGE_LISTEN": "127.0.0.1:4", "ABT2_EDGE_START": "true"}, func(c *cli.ServerConfig) {
-			*c = cli.ServerConfig{Data: "/srv/env", Listen: "127.0.0.1:3", EdgeListen: "127.0.0.1:4", EdgeStart: true, EdgeURL: "https://shop.example.com", EdgeCert: "/etc/cert.pem", EdgeKey: "/etc/key.pem"}
+		{"flags over environment over file", "server --listen=127.0.0.1:3 --access-log=false --allow-faults=false", map[string]string{"ABT2_CONFIG": yaml, "ABT2_DATA": "/srv/env", "ABT2_LISTEN": "127.0.0.1:2", "ABT2_EDGE_LISTEN": "127.0.0.1:4", "ABT2_EDGE_START": "true", "ABT2_DNS_LISTEN": "localhost:5353"}, func(c *cli.ServerConfig) {
+			*c = cli.ServerConfig{Data: "/srv/env", Listen: "127.0.0.1:3", DNSListen: "localhost:5353", EdgeListen: "127.0.0.1:4", EdgeStart: true, EdgeURL: "https://shop.example.com", EdgeCert: "/etc/cert.pem", EdgeKey: "/etc/key.pem"}
 		}},
 		{"haproxy", "server --edge=haproxy --haproxy-program=/usr/sbin/haproxy", map[string]string{"ABT2_HAPROXY_SNIPPET": "/etc/own.cfg"}, func(c *cli.ServerConfig) {
 			c.Edge, c.HAProxyProgram, c.HAProxySnippet = "haproxy", "/usr/sbin/haproxy", "/etc/own.cfg"
@@ -81,6 +81,9 @@ func TestWrongServerSettings(t *testing.T) {
 		{args: "server --listen=7070", says: []string{`--listen "7070"`, "HOST:PORT"}},
 		{args: "server", env: map[string]string{"ABT2_LISTEN": "192.0.2.1:7070"}, says: []string{`ABT2_LISTEN "192.0.2.1:7070"`, "loopback"}},
 		{args: "server --edge-listen=80", says: []string{`--edge-listen "80"`, "HOST:PORT"}},
+		{args: "server --dns-listen=0.0.0.0:53", says: []string{`--dns-listen "0.0.0.0:53"`, "loopback", "127.0.0.1:5353"}},
+		{args: "server --dns-listen=127.0.0.1", says: []string{`--dns-listen "127.0.0.1"`, "port"}},
+		{args: "server", env: map[string]string{"ABT2_DNS_LISTEN": ":53"}, says: []string{`ABT2_DNS_LISTEN ":53"`, "loopback"}},
 		{args: "server --edge=nginx", says: []string{`--edge "nginx"`, "haproxy"}},
 		{args: "server --haproxy-snippet=/etc/own.cfg", says: []string{`--haproxy-snippet "/etc/own.cfg"`, "--edge=haproxy"}},
 		{args: "server --edge=haproxy --access-log", says: []string{"--access-log", "--haproxy-snippet"}},

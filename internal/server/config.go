@@ -15,6 +15,9 @@ type Config struct {
 	// DataDir holds everything the server knows and the instances' files.
 	DataDir string
 	Listen  string // the API's address, HOST:PORT; port 0 picks a free one once
+	// DNSListen is where names are answered over DNS, a loopback HOST:PORT; port 0
+	// picks a free one each time. Empty: nowhere.
+	DNSListen string
 	// Edge is what users are served by: EdgeBuiltin, which is the default, or EdgeHAProxy.
 	Edge           string
 	HAProxyProgram string // empty: haproxy, found in PATH
@@ -42,6 +45,7 @@ type Config struct {
 type Addresses struct {
 	API     string // http://HOST:PORT
 	Edge    string // base of links
+	DNS     string // HOST:PORT; empty: there is no name server
 	DataDir string
 }
 

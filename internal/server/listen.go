@@ -20,12 +20,9 @@ const listenFile = "listen"
 // data folder and keeps it from then on, because instances that outlive the
 // server look for it there.
 func listen(ctx context.Context, dir, address string) (net.Listener, error) {
-	host, port, err := net.SplitHostPort(address)
+	host, port, err := loopback("--listen", address)
 	if err != nil {
-		return nil, abt2.Wrap(abt2.CodeInvalid, err, "--listen %q: must be HOST:PORT, like 127.0.0.1:7070", address)
-	}
-	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
-		return nil, abt2.Errorf(abt2.CodeInvalid, "--listen %q: must be a loopback address in this release, like 127.0.0.1:%s", address, port)
+		return nil, err
 	}
 	kept := filepath.Join(dir, listenFile)
 	if port == "0" {
@@ -42,4 +39,15 @@ func listen(ctx context.Context, dir, address string) (net.Listener, error) {
 		return nil, abt2.Wrap(abt2.CodeFailed, err, "--listen %s: cannot be taken; is another server there? choose another address", address)
 	}
 	return l, errors.Join(writeWhole(kept, []byte(l.Addr().String()+"\n")))
+}
+
+// loopback takes an address apart that must be one of loopback.
+func loopback(flag, address string) (host, port string, err error) {
+	if host, port, err = net.SplitHostPort(address); err != nil {
+		return "", "", abt2.Wrap(abt2.CodeInvalid, err, "%s %q: must be HOST:PORT, like 127.0.0.1:7070", flag, address)
+	}
+	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return "", "", abt2.Errorf(abt2.CodeInvalid, "%s %q: must be a loopback address in this release, like 127.0.0.1:%s", flag, address, port)
+	}
+	return host, port, nil
 }

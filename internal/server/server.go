@@ -170,6 +170,10 @@ func Run(ctx context.Context, c Config) (err error) {
 	closeHTTP := serve(listener, routersFeed, api.NewHandler(engine, api.OperatorToken(operatorTokenFile, secrets.operator), c.Log),
 		newMetrics(routersFeed, supervisor, secrets), run)
 	defer closeHTTP()
+	dns, err := answerNames(ctx, c, engine, run)
+	if err != nil {
+		return err
+	}
 	run("engine", engine.Serve)
 	select {
 	case <-engine.Ready():
@@ -178,7 +182,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 	defer context.AfterFunc(ctx, func() { tellStarter(daemon.SdNotifyStopping) })()
 	if c.Ready != nil {
-		c.Ready(Addresses{API: "http://" + address, Edge: edge.URL, DataDir: c.DataDir})
+		c.Ready(Addresses{API: "http://" + address, Edge: edge.URL, DNS: dns, DataDir: c.DataDir})
 	}
 	tellStarter(daemon.SdNotifyReady)
 	<-ctx.Done()

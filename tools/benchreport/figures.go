@@ -46,6 +46,7 @@ const (
 	edge     = "abt2.dev/internal/edge"
 	demo     = "abt2.dev/examples/demo"
 	feed     = "abt2.dev/internal/feed"
+	dns      = "abt2.dev/internal/nameserver"
 )
 
 // figures are what the project promises. Benchmarks are named as they print.
@@ -63,6 +64,8 @@ var figures = []figure{
 	{what: "feed, 4,000 routers confirmed, p99", measured: measure{feed, "Feed/routers=4000", "p99-ms"}, bound: 400},
 	{what: "feed, 10,000 routers confirmed, p99", measured: measure{feed, "Feed/routers=10000", "p99-ms"}, bound: 1500},
 	{what: "feed, server memory for each of 10,000 routers", measured: measure{feed, "Feed/routers=10000", "KB/router"}, bound: 80},
+	{what: "DNS, answers a second", measured: measure{dns, "AnswersBesideBare", "answers/s"}, bound: 30000, atLeast: true},
+	{what: "DNS, answers a second, to a bare server's", measured: measure{dns, "AnswersBesideBare", "ratio"}, bound: 0.9, atLeast: true},
 	{what: "commit under 2,000 requests/s, failed", measured: measure{demo, "Commit", "failed"}, bound: 0},
 	{what: "commit under 2,000 requests/s, mixed", measured: measure{demo, "Commit", "mixed"}, bound: 0},
 	{what: "commit under 2,000 requests/s, rate kept", measured: measure{demo, "Commit", "requests/s"}, bound: 1900, atLeast: true},
