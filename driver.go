@@ -119,6 +119,37 @@ type Drainer interface {
 	WaitDrained(ctx context.Context, env EnvironmentID) error
 }
 
+// Ability is something that an edge may lack, and that is refused to operators
+// where it does.
+type Ability string
+
+// The abilities of an edge.
+const (
+	AbilityShare Ability = "share" // it heeds EdgeRoutes.Shares
+	AbilitySkew  Ability = "skew"  // it heeds EdgeRoutes.Skew
+)
+
+// Abilities are all that there are.
+var Abilities = [...]Ability{AbilityShare, AbilitySkew}
+
+// Lack says for people what an edge cannot do that lacks the ability.
+func (a Ability) Lack() string {
+	switch a {
+	case AbilityShare:
+		return "visitors cannot be sent to a preview by share (commit --share)"
+	case AbilitySkew:
+		return "pages cannot be kept to the environment they came from (product set --skew)"
+	}
+	return string(a)
+}
+
+// Abler is the ability of an edge to have abilities. One that is no Abler has none.
+type Abler interface {
+	// Abilities lists those that the gateway is known to have at this moment: one
+	// that was never reached is known to have none.
+	Abilities() []Ability
+}
+
 // Limiter is the ability of an edge to say what it lacks of what the built-in
 // edge does, a sentence each, for people.
 type Limiter interface {

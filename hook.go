@@ -115,6 +115,7 @@ type HookCall struct {
 	To       EnvironmentID      `json:"to"`      // 0: not made yet
 	Modules  []ModuleName       `json:"modules"` // ship and unship: those asked for; empty: all
 	Scale    map[ModuleName]int `json:"scale,omitempty"`
+	Share    Share              `json:"share,omitempty"` // of the visitors, whom a commit is for or a rollback; none: all
 	Force    bool               `json:"force,omitempty"`
 	Prune    bool               `json:"prune,omitempty"`
 	Plan     []PlanLine         `json:"plan"`

@@ -23,6 +23,7 @@ type Intent struct {
 	Operator string       `json:"operator"`
 	Identity string       `json:"identity"`
 	Modules  []ModuleName `json:"modules,omitempty"` // of ship and unship
+	Share    Share        `json:"share,omitempty"`   // of commit: of this share of the visitors only
 	Started  time.Time    `json:"started"`           // for display
 	// Decided is set in the same transaction as the verb's change of state: the
 	// point of no return. Before it, recovery drops the intent; after it,

@@ -20,6 +20,8 @@ type Product struct {
 	Online EnvironmentID `json:"online"`
 	// Backup was online before the last commit, and stays warm until clean. Zero: none.
 	Backup EnvironmentID `json:"backup,omitempty"`
+	// Skew is the product's skew protection. Nil: off.
+	Skew *Skew `json:"skew,omitempty"`
 	// Session is the product's open or committed session. Zero: none.
 	Session SessionID `json:"session,omitempty"`
 	// Unsettled is set by a switch and cleared when unversioned names and jobs

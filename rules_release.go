@@ -16,7 +16,7 @@ func (s *State) Begin(name ProductName, a Actor, verb Verb, modules []ModuleName
 		return err
 	}
 	if p.Intent != nil {
-		if p.Intent.Verb == verb && slices.Equal(p.Intent.Modules, modules) {
+		if p.Intent.Verb == verb && slices.Equal(p.Intent.Modules, modules) && p.Intent.Share == 0 {
 			return nil
 		}
 		return Errorf(CodeRefused, "%s by %s is at work on %s; wait for it: abt2 status", p.Intent.Verb, p.Intent.Operator, name)
@@ -29,7 +29,11 @@ func (s *State) Begin(name ProductName, a Actor, verb Verb, modules []ModuleName
 	case VerbShip, VerbUnship, VerbCommit:
 		_, sess, err = s.own(name, a, SessionOpen)
 	case VerbRollback:
-		_, sess, err = s.own(name, a, SessionCommitted)
+		want := SessionCommitted
+		if x := s.Session(name); x != nil && x.Share != 0 {
+			want = SessionOpen
+		}
+		_, sess, err = s.own(name, a, want)
 	case VerbClean:
 		_, sess, err = s.own(name, a, "")
 		if err == nil && p.Unsettled {
@@ -155,8 +159,9 @@ func (s *State) Shipped(name ProductName, a Actor, healthy []VersionID, failed m
 		}
 	}
 	s.holdBack(p, sess, before)
+	share := sess.Share
 	s.rebuild(p, sess)
-	s.record(by, p, "ship", p.Online, sess.Preview, shipText(sess, healthy, failed))
+	s.record(by, p, "ship", p.Online, sess.Preview, shipText(sess, healthy, failed)+endedText(share, sess))
 	return nil
 }
 
@@ -196,6 +201,14 @@ func shipText(sess *Session, healthy []VersionID, failed map[VersionID]string) s
 	return strings.Join(parts, ", ")
 }
 
+// endedText tells that a new preview has ended the share that went to the one before.
+func endedText(share Share, sess *Session) string {
+	if share == sess.Share {
+		return ""
+	}
+	return " (" + share.String() + " of the visitors are back)"
+}
+
 func compareVersions(a, b VersionID) int {
 	switch {
 	case a.Module != b.Module && a.Module < b.Module, a.Module == b.Module && a.Number < b.Number:
@@ -219,9 +232,9 @@ func (s *State) Unshipped(name ProductName, a Actor) error {
 			t.Shipped, t.Removed, t.Failure = VersionID{}, false, ""
 		}
 	}
-	from := sess.Preview
+	from, share := sess.Preview, sess.Share
 	s.rebuild(p, sess)
-	s.record(by, p, "unship", from, sess.Preview, "")
+	s.record(by, p, "unship", from, sess.Preview, endedText(share, sess))
 	return nil
 }
 
@@ -251,7 +264,7 @@ func (s *State) rebuild(p *Product, sess *Session) {
 		}
 		s.retire(p, old.ID)
 	}
-	sess.Preview = 0
+	sess.Preview, sess.Share = 0, 0 // nobody has agreed to show visitors another one
 	if shipped {
 		sess.Preview = s.newEnvironment(p.Name, modules).ID
 	}
@@ -266,10 +279,13 @@ func (s *State) Commit(name ProductName, a Actor) error {
 	if err := s.ready(p, sess, by); err != nil {
 		return err
 	}
+	if p.Intent.Share != 0 {
+		return Errorf(CodeRefused, "commit is at work for %s of the visitors, not for all; look: abt2 status", p.Intent.Share)
+	}
 	by.Now = a.Now
 	p.Intent.Decided = true
 	p.Backup, p.Online = p.Online, sess.Preview
-	p.Unsettled = true
+	p.Unsettled, sess.Share = true, 0
 	sess.State, sess.WasOnline, sess.Changed = SessionCommitted, sess.Preview, a.Now
 	for m, t := range sess.Targets {
 		mod := s.Modules[m]
@@ -288,7 +304,8 @@ func (s *State) Commit(name ProductName, a Actor) error {
 
 // Rollback makes the environment before the last commit online again, exactly
 // as it was: the point of no return of the verb. The session is open again and
-// its preview still up.
+// its preview still up. Where only a share of the visitors went to the preview,
+// that ends.
 func (s *State) Rollback(name ProductName, a Actor) error {
 	p, sess, by, err := s.intent(name, VerbRollback)
 	if err != nil {
@@ -296,6 +313,11 @@ func (s *State) Rollback(name ProductName, a Actor) error {
 	}
 	by.Now = a.Now
 	p.Intent.Decided = true
+	if sess.State == SessionOpen {
+		s.record(by, p, "rollback", sess.Preview, p.Online, "of "+sess.Share.String()+" of the visitors")
+		sess.Share = 0
+		return nil
+	}
 	from := p.Online
 	p.Online, p.Backup = p.Backup, 0
 	p.Unsettled = true

@@ -45,22 +45,33 @@ func (s *State) Restored(a Actor, since Given, text string) {
 func (s *State) TakeLeave(old *State) {
 	for name, p := range s.Products {
 		was := old.Products[name]
-		if was == nil || was.Online == p.Online {
+		if was == nil {
 			continue
 		}
-		e := old.Online(was)
-		s.Environments[e.ID] = e
-		for _, v := range e.Modules {
-			s.Versions[v] = old.Versions[v]
-			if s.Modules[v.Module] == nil {
-				m := *old.Modules[v.Module]
-				m.Released, m.Owner = VersionID{}, ""
-				s.Modules[v.Module] = &m
-			}
+		if sess := old.Session(name); sess != nil && sess.Share != 0 && s.Role(sess.Preview) == RoleRetired {
+			s.takeLeaveOf(p, old, sess.Preview)
 		}
-		s.retire(p, e.ID)
-		if i := slices.Index(s.Releases, p.Online); i >= 0 && !slices.Contains(s.Releases, e.ID) {
-			s.Releases = slices.Insert(s.Releases, i, e.ID) // it has been online, and no longer is
+		if was.Online == p.Online {
+			continue
+		}
+		s.takeLeaveOf(p, old, was.Online)
+		if i := slices.Index(s.Releases, p.Online); i >= 0 && !slices.Contains(s.Releases, was.Online) {
+			s.Releases = slices.Insert(s.Releases, i, was.Online) // it has been online, and no longer is
 		}
 	}
+}
+
+// takeLeaveOf makes an environment of an earlier state retire.
+func (s *State) takeLeaveOf(p *Product, old *State, id EnvironmentID) {
+	e := old.Environments[id]
+	s.Environments[id] = e
+	for _, v := range e.Modules {
+		s.Versions[v] = old.Versions[v]
+		if s.Modules[v.Module] == nil {
+			m := *old.Modules[v.Module]
+			m.Released, m.Owner = VersionID{}, ""
+			s.Modules[v.Module] = &m
+		}
+	}
+	s.retire(p, id)
 }

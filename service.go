@@ -38,6 +38,8 @@ type Service interface {
 	History(ctx context.Context, product ProductName, limit int) ([]Event, error)
 	// Environment returns one environment, retired ones included.
 	Environment(ctx context.Context, id EnvironmentID) (EnvironmentStatus, error)
+	// SetProduct changes settings of a product.
+	SetProduct(ctx context.Context, r ProductRequest) error
 	// Forget removes the record of a router that will not come back, so that no
 	// switch waits for it. One that is connected is refused.
 	Forget(ctx context.Context, r ForgetRequest) error
@@ -148,6 +150,8 @@ type VerbRequest struct {
 	DryRun  bool               // tell the steps, change nothing
 	Yes     bool               // a person was asked already
 	Prune   bool               // refresh: also end what abt2 does not know
+	// Share lets a commit be for a share of the visitors. Zero: for all.
+	Share Share
 	// Force lets a commit switch although routers have not confirmed that they
 	// know the target. What they route until they do is answered 503.
 	Force bool
@@ -172,11 +176,13 @@ type Progress struct {
 
 // Outcome is how a verb ended. A verb that had been done already is Same.
 type Outcome struct {
-	Verb  Verb          `json:"verb"`
-	From  EnvironmentID `json:"from,omitempty"`
-	To    EnvironmentID `json:"to,omitempty"`
-	Same  bool          `json:"same,omitempty"`
-	Steps []string      `json:"steps,omitempty"` // dry run: what would be done
+	Verb Verb          `json:"verb"`
+	From EnvironmentID `json:"from,omitempty"`
+	To   EnvironmentID `json:"to,omitempty"`
+	// Share of the visitors are served from To, all others from From. Zero: all are.
+	Share Share    `json:"share,omitempty"`
+	Same  bool     `json:"same,omitempty"`
+	Steps []string `json:"steps,omitempty"` // dry run: what would be done
 	// Edges and Routers count who confirmed the switch; Unconfirmed names who did
 	// not. With CodeUnconfirmed nothing has changed, and the rest is empty.
 	Edges       int      `json:"edges,omitempty"`
@@ -215,7 +221,10 @@ type Status struct {
 	Routers   []RouterStatus     `json:"routers"`
 	Edges     []string           `json:"edges"` // addresses users reach
 	// Limits are what edges lack of what the built-in one does, a sentence each.
-	Limits    []string   `json:"limits,omitempty"`
+	Limits []string `json:"limits,omitempty"`
+	// Skew is for how long after a page's load what it asks for goes to the
+	// environment that it came from. Zero: skew protection is off.
+	Skew      Duration   `json:"skew,omitempty"`
 	Running   *Intent    `json:"running"`
 	Unsettled bool       `json:"unsettled"`
 	Missing   []Shortage `json:"missing"`
@@ -238,6 +247,7 @@ type SessionStatus struct {
 	State       SessionState `json:"state"`
 	Operator    string       `json:"op"`
 	Description string       `json:"description"`
+	Share       Share        `json:"share,omitempty"` // of the visitors are served from the preview
 	Created     time.Time    `json:"created"`
 	Targets     []PlanLine   `json:"targets"`
 }
@@ -298,6 +308,14 @@ type Difference struct {
 	Should string `json:"should"`
 	Is     string `json:"is"`
 	Remedy string `json:"remedy"`
+}
+
+// ProductRequest changes settings of a product. What is nil stays.
+type ProductRequest struct {
+	By
+	Product ProductName
+	Skew    *Duration // see Status.Skew
+	DryRun  bool
 }
 
 // ForgetRequest names a router, as RouterStatus.ID does.

@@ -40,8 +40,10 @@ type Session struct {
 	// WasOnline is the environment of the session that users have been served
 	// from. It differs from Preview once something was shipped after a rollback.
 	WasOnline EnvironmentID `json:"was_online,omitempty"`
-	Created   time.Time     `json:"created"` // for display
-	Changed   time.Time     `json:"changed"` // of State, for display
+	// Share of the visitors are served from Preview. Zero: none, or all once committed.
+	Share   Share     `json:"share,omitempty"`
+	Created time.Time `json:"created"` // for display
+	Changed time.Time `json:"changed"` // of State, for display
 }
 
 // Target is what a session wants of one module.

@@ -33,6 +33,9 @@ func TestRules(t *testing.T) {
 			"settled":  w.settled,
 			"drained":  w.drained,
 			"scale":    w.scale,
+			"skew":     w.skew,
+			"share":    w.share,
+			"share2":   w.share,
 			"complete": w.complete,
 		})
 	})
@@ -253,6 +256,15 @@ func (w *walk) finish(t *rapid.T) {
 	case abt2.VerbUnship:
 		_ = w.do(func(s *abt2.State) error { return s.Unshipped(product, now) })
 	case abt2.VerbCommit:
+		if share := intent.Share; share != 0 {
+			online := w.s.Products[product].Online
+			if w.do(func(s *abt2.State) error { return s.ShareOut(product, now) }) == nil {
+				if sess := w.s.Session(product); sess.Share != share || w.s.Products[product].Online != online {
+					t.Fatalf("after a commit for %s the share is %s, online %s, was %s", share, sess.Share, w.s.Products[product].Online, online)
+				}
+			}
+			return
+		}
 		was := remember(w.s)
 		if w.do(func(s *abt2.State) error { return s.Commit(product, now) }) == nil {
 			w.before = was
@@ -261,6 +273,15 @@ func (w *walk) finish(t *rapid.T) {
 			}
 		}
 	case abt2.VerbRollback:
+		if sess := w.s.Session(product); sess != nil && sess.Share != 0 {
+			before := remember(w.s)
+			if w.do(func(s *abt2.State) error { return s.Rollback(product, now) }) == nil {
+				if is := remember(w.s); w.s.Session(product).Share != 0 || is.online != before.online || !maps.Equal(is.released, before.released) {
+					t.Fatalf("after the rollback of a share: session %+v, online %s, was %s", w.s.Session(product), is.online, before.online)
+				}
+			}
+			return
+		}
 		if w.do(func(s *abt2.State) error { return s.Rollback(product, now) }) == nil {
 			w.checkRolledBack()
 		}
@@ -313,6 +334,41 @@ func (w *walk) drained(t *rapid.T) {
 		id := rapid.SampledFrom(ids).Draw(t, "environment")
 		_ = w.do(func(s *abt2.State) error { s.Drained(product, id); return nil })
 		delete(w.live, id)
+	}
+}
+
+// share begins a commit for a share of the visitors, and mostly ends it, too.
+func (w *walk) share(t *rapid.T) {
+	a := w.actor(t)
+	share := rapid.SampledFrom([]abt2.Share{0, 1, 5_00, 5_00, 20_00, 99_99, 100_00}).Draw(t, "share")
+	var was abt2.Share
+	if sess := w.s.Session(product); sess != nil {
+		was = sess.Share
+	}
+	if w.do(func(s *abt2.State) error { return s.BeginShare(product, a, share) }) != nil {
+		return
+	}
+	if share <= 0 || share >= abt2.AllVisitors || share < was {
+		t.Fatalf("a commit for %d of 10000 visitors was let in, %d are there", share, was)
+	}
+	if rapid.Bool().Draw(t, "finish") {
+		w.finish(t)
+	}
+}
+
+func (w *walk) skew(t *rapid.T) {
+	a := w.actor(t)
+	keep := rapid.SampledFrom([]time.Duration{-1, 0, 1, time.Second, 1500 * time.Millisecond, time.Minute, time.Hour, 2 * time.Hour}).Draw(t, "keep")
+	key := abt2.SkewKey(rapid.SliceOfN(rapid.Byte(), abt2.SkewKeySize, abt2.SkewKeySize).Draw(t, "key"))
+	was := w.s.Products[product].Skew
+	if w.do(func(s *abt2.State) error { return s.SetSkew(product, a, abt2.Duration(keep), key) }) != nil {
+		return
+	}
+	switch is := w.s.Products[product].Skew; {
+	case (is == nil) != (keep == 0), is != nil && is.Keep != abt2.Duration(keep):
+		t.Fatalf("skew is %+v, want %s", is, keep)
+	case is != nil && was != nil && string(is.Key) != string(was.Key):
+		t.Fatal("the key was replaced, and pages that are open are lost")
 	}
 }
 
@@ -409,6 +465,9 @@ func (w *walk) checkSessions(p *abt2.Product) {
 	}
 	if sess := s.Session(product); (sess != nil && sess.State == abt2.SessionCommitted) != (p.Backup != 0) {
 		t.Fatalf("backup is %s, the session %+v", p.Backup, sess)
+	}
+	if sess := s.Session(product); sess != nil && sess.Share != 0 && (sess.State != abt2.SessionOpen || sess.Preview == 0 || sess.WasOnline != sess.Preview) {
+		t.Fatalf("%s of the visitors are in the preview of %+v", sess.Share, sess)
 	}
 	if s.LastSession < w.lastSession || s.LastEnvironment < w.lastEnv {
 		t.Fatal("ids have shrunk")

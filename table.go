@@ -103,4 +103,10 @@ type EdgeRoutes struct {
 	// Whole has the same tokens whole, for a TokenReader; nil for every other
 	// edge. They are secrets: they are in no encoding and in no log.
 	Whole map[TokenDigest]Token `json:"-"`
+	// Shares are of the products that send a share of their visitors to another
+	// environment than online. An edge without AbilityShare ignores them.
+	Shares map[ProductName]VisitorShare `json:"shares,omitempty"`
+	// Skew is of the products with skew protection. An edge without AbilitySkew
+	// ignores it.
+	Skew map[ProductName]Skew `json:"skew,omitempty"`
 }

@@ -93,6 +93,14 @@ func (c *Client) Drop(ctx context.Context, r abt2.ModuleRequest) error {
 	return c.fromWire(ctx, err)
 }
 
+// SetProduct implements abt2.Service.
+func (c *Client) SetProduct(ctx context.Context, r abt2.ProductRequest) error {
+	_, err := c.rpc.SetProduct(ctx, connect.NewRequest(&abt2v1.SetProductRequest{
+		By: byToWire(r.By), Product: string(r.Product), Skew: optionalDurationToWire(r.Skew), DryRun: r.DryRun,
+	}))
+	return c.fromWire(ctx, err)
+}
+
 // Forget implements abt2.Service.
 func (c *Client) Forget(ctx context.Context, r abt2.ForgetRequest) error {
 	_, err := c.rpc.Forget(ctx, connect.NewRequest(&abt2v1.ForgetRequest{

@@ -25,7 +25,7 @@ func sessionToWire(s *abt2.Session) *abt2v1.Session {
 	out := &abt2v1.Session{
 		Id: uint64(s.ID), Product: string(s.Product), Operator: s.Operator, Identity: s.Identity, Description: s.Description,
 		State: string(s.State), Base: uint64(s.Base), Targets: map[string]*abt2v1.Target{}, Token: string(s.Token),
-		Preview: uint64(s.Preview), WasOnline: uint64(s.WasOnline), Created: timeToWire(s.Created), Changed: timeToWire(s.Changed),
+		Preview: uint64(s.Preview), WasOnline: uint64(s.WasOnline), Created: timeToWire(s.Created), Changed: timeToWire(s.Changed), Share: uint32(s.Share),
 	}
 	for m, t := range s.Targets {
 		out.Targets[string(m)] = &abt2v1.Target{
@@ -41,7 +41,7 @@ func (r *reader) session(s *abt2v1.Session) abt2.Session {
 		ID: abt2.SessionID(s.GetId()), Product: abt2.ProductName(s.GetProduct()), Operator: s.GetOperator(), Identity: s.GetIdentity(),
 		Description: s.GetDescription(), State: abt2.SessionState(s.GetState()), Base: abt2.EnvironmentID(s.GetBase()),
 		Targets: map[abt2.ModuleName]*abt2.Target{}, Token: abt2.Token(s.GetToken()), Preview: abt2.EnvironmentID(s.GetPreview()), WasOnline: abt2.EnvironmentID(s.GetWasOnline()),
-		Created: timeFromWire(s.GetCreated()), Changed: timeFromWire(s.GetChanged()),
+		Created: timeFromWire(s.GetCreated()), Changed: timeFromWire(s.GetChanged()), Share: abt2.Share(s.GetShare()),
 	}
 	for m, t := range s.GetTargets() {
 		out.Targets[abt2.ModuleName(m)] = &abt2.Target{
@@ -99,7 +99,7 @@ func outcomeToWire(o abt2.Outcome) *abt2v1.Outcome {
 		Failed: each(o.Failed, func(f abt2.Failure) *abt2v1.Failure {
 			return &abt2v1.Failure{Version: versionToWire(f.Version), Reason: text(f.Reason), Log: each(f.Log, text)}
 		}),
-		Warnings: each(o.Warnings, text), Cookie: o.Cookie, Link: o.Link, Next: o.Next,
+		Share: uint32(o.Share), Warnings: each(o.Warnings, text), Cookie: o.Cookie, Link: o.Link, Next: o.Next,
 	}
 }
 
@@ -111,7 +111,7 @@ func (r *reader) outcome(o *abt2v1.Outcome) abt2.Outcome {
 		Failed: each(o.GetFailed(), func(f *abt2v1.Failure) abt2.Failure {
 			return abt2.Failure{Version: r.version(f.GetVersion()), Reason: f.GetReason(), Log: f.GetLog()}
 		}),
-		Warnings: o.GetWarnings(), Cookie: o.GetCookie(), Link: o.GetLink(), Next: o.GetNext(),
+		Share: abt2.Share(o.GetShare()), Warnings: o.GetWarnings(), Cookie: o.GetCookie(), Link: o.GetLink(), Next: o.GetNext(),
 	}
 }
 

@@ -1,6 +1,10 @@
 package api
 
 import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"abt2.dev"
 	abt2v1 "abt2.dev/proto/abt2/v1"
 )
@@ -11,15 +15,18 @@ func statusToWire(s abt2.Status) *abt2v1.Status {
 		Instances: each(s.Instances, instanceToWire), Names: each(s.Names, nameToWire), Routers: each(s.Routers, routerToWire),
 		Edges: s.Edges, Limits: s.Limits, Unsettled: s.Unsettled, Faults: s.Faults, Missing: each(s.Missing, shortageToWire), Next: s.Next,
 	}
+	if s.Skew != 0 {
+		out.Skew = durationpb.New(time.Duration(s.Skew))
+	}
 	if x := s.Session; x != nil {
 		out.Session = &abt2v1.SessionStatus{
 			Id: uint64(x.ID), State: string(x.State), Operator: x.Operator, Description: x.Description,
-			Created: timeToWire(x.Created), Targets: each(x.Targets, planLineToWire),
+			Share: uint32(x.Share), Created: timeToWire(x.Created), Targets: each(x.Targets, planLineToWire),
 		}
 	}
 	if x := s.Running; x != nil {
 		out.Running = &abt2v1.Intent{
-			Verb: string(x.Verb), Operator: x.Operator, Identity: x.Identity, Modules: each(x.Modules, word),
+			Verb: string(x.Verb), Operator: x.Operator, Identity: x.Identity, Modules: each(x.Modules, word), Share: uint32(x.Share),
 			Started: timeToWire(x.Started), Decided: x.Decided,
 		}
 	}
@@ -33,15 +40,16 @@ func (r *reader) status(s *abt2v1.Status) abt2.Status {
 		Instances: each(s.GetInstances(), r.instance), Names: each(s.GetNames(), r.name), Routers: each(s.GetRouters(), r.router),
 		Edges: s.GetEdges(), Limits: s.GetLimits(), Unsettled: s.GetUnsettled(), Faults: s.GetFaults(), Missing: each(s.GetMissing(), r.shortage), Next: s.GetNext(),
 	}
+	out.Skew = abt2.Duration(s.GetSkew().AsDuration())
 	if x := s.GetSession(); x != nil {
 		out.Session = &abt2.SessionStatus{
 			ID: abt2.SessionID(x.GetId()), State: abt2.SessionState(x.GetState()), Operator: x.GetOperator(), Description: x.GetDescription(),
-			Created: timeFromWire(x.GetCreated()), Targets: each(x.GetTargets(), r.planLine),
+			Share: abt2.Share(x.GetShare()), Created: timeFromWire(x.GetCreated()), Targets: each(x.GetTargets(), r.planLine),
 		}
 	}
 	if x := s.GetRunning(); x != nil {
 		out.Running = &abt2.Intent{
-			Verb: abt2.Verb(x.GetVerb()), Operator: x.GetOperator(), Identity: x.GetIdentity(), Modules: each(x.GetModules(), as[abt2.ModuleName]),
+			Verb: abt2.Verb(x.GetVerb()), Operator: x.GetOperator(), Identity: x.GetIdentity(), Modules: each(x.GetModules(), as[abt2.ModuleName]), Share: abt2.Share(x.GetShare()),
 			Started: timeFromWire(x.GetStarted()), Decided: x.GetDecided(),
 		}
 	}

@@ -101,6 +101,17 @@ func (h *rpcs) Drop(ctx context.Context, req *connect.Request[abt2v1.DropRequest
 	return connect.NewResponse(&abt2v1.DropResponse{}), nil
 }
 
+func (h *rpcs) SetProduct(ctx context.Context, req *connect.Request[abt2v1.SetProductRequest]) (*connect.Response[abt2v1.SetProductResponse], error) {
+	r := req.Msg
+	err := h.svc.SetProduct(ctx, abt2.ProductRequest{
+		By: byFromWire(r.GetBy()), Product: abt2.ProductName(r.GetProduct()), Skew: optionalDurationFromWire(r.GetSkew()), DryRun: r.GetDryRun(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.SetProductResponse{}), nil
+}
+
 func (h *rpcs) Forget(ctx context.Context, req *connect.Request[abt2v1.ForgetRequest]) (*connect.Response[abt2v1.ForgetResponse], error) {
 	r := req.Msg
 	err := h.svc.Forget(ctx, abt2.ForgetRequest{

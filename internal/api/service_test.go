@@ -86,6 +86,11 @@ func (r *recorder) Drop(ctx context.Context, q abt2.ModuleRequest) error {
 	return r.err
 }
 
+func (r *recorder) SetProduct(ctx context.Context, q abt2.ProductRequest) error {
+	r.note(ctx, "SetProduct", q)
+	return r.err
+}
+
 func (r *recorder) Forget(ctx context.Context, q abt2.ForgetRequest) error {
 	r.note(ctx, "Forget", q)
 	return r.err

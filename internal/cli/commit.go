@@ -18,12 +18,27 @@ since, or failed, and while a hook does not agree. The environment before stays 
 as the backup, behind a cookie, until clean; rollback goes back to it.
 
 Until the switch nothing has changed (exit status 6 if it is not confirmed);
-after it the command waits for names and jobs to follow (8 if they do not yet).`,
+after it the command waits for names and jobs to follow (8 if they do not yet).
+
+With --share only that part of the visitors is sent to the preview, chosen by a
+cookie that the edge gives to each, and stays there when the share grows. Jobs and
+unversioned names stay where they are. Commit without it then moves everybody;
+rollback, and any ship or unship that makes another preview, ends the share.`,
 		Example: `  abt2 commit --op=lihua
+  abt2 commit --op=lihua --share=5%
   abt2 commit --op=lihua --settle-timeout=2m`,
 		Args: none,
 	}
-	return a.verbCommand(c, abt2.VerbCommit, nil, a.runVerb)
+	var share string
+	c.Flags().StringVar(&share, "share", "", "move this `SHARE` of the visitors only, like 5% or 0.5%")
+	return a.verbCommand(c, abt2.VerbCommit, func(cmd *cobra.Command, _ []string, r *abt2.VerbRequest) (err error) {
+		if cmd.Flags().Changed("share") {
+			if r.Share, err = abt2.ParseShare(share); err != nil {
+				return usage(cmd, "--%v; everybody: leave it out", err)
+			}
+		}
+		return nil
+	}, a.runVerb)
 }
 
 func (a *app) rollbackCommand() *cobra.Command {
@@ -32,8 +47,9 @@ func (a *app) rollbackCommand() *cobra.Command {
 		Short: "Move every user back",
 		Long: `Makes the environment before the last commit online again, exactly as it was, in
 one step. The session is open again and its preview still up: mend, ship, commit.
-Rollback cancels a commit that is still at work. Rollback of the very first
-release goes back to nothing at all, and asks.
+Rollback cancels a commit that is still at work, and ends a share of the visitors
+(commit --share). Rollback of the very first release goes back to nothing at all,
+and asks.
 
 Hooks set before rollback are asked first. Should one hang or be wrong, repeat the
 command with --no-hooks; history tells.`,
@@ -88,6 +104,9 @@ func (a *app) askClean(ctx context.Context, svc abt2.Service, r abt2.VerbRequest
 		return nil
 	case s.Session.State == abt2.SessionCommitted:
 		return a.ask(ctx, "session "+s.Session.ID.String()+" of "+s.Session.Operator+" is committed: clean takes its backup down, and there is no rollback after this")
+	}
+	if s.Session.Share != 0 {
+		return a.ask(ctx, "session "+s.Session.ID.String()+" of "+s.Session.Operator+" is open, and "+s.Session.Share.String()+" of the visitors are served from its preview: clean sends them back, abandons it and takes its preview down")
 	}
 	return a.ask(ctx, "session "+s.Session.ID.String()+" of "+s.Session.Operator+" is open: clean abandons it and takes its preview down")
 }

@@ -84,6 +84,10 @@ func (f *fake) Put(_ context.Context, r abt2.PutRequest) ([]abt2.PutAnswer, erro
 
 func (f *fake) Drop(_ context.Context, r abt2.ModuleRequest) error { return f.note("Drop", r) }
 
+func (f *fake) SetProduct(_ context.Context, r abt2.ProductRequest) error {
+	return f.note("SetProduct", r)
+}
+
 func (f *fake) Forget(_ context.Context, r abt2.ForgetRequest) error { return f.note("Forget", r) }
 
 func (f *fake) Disturb(_ context.Context, r abt2.FaultRequest) (abt2.Fault, error) {

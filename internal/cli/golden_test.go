@@ -54,6 +54,13 @@ func openStatus() abt2.Status {
 	}
 }
 
+func sharedStatus() abt2.Status {
+	s := openStatus()
+	s.Session.Share, s.Skew = 12_50, abt2.Duration(10*time.Minute)
+	s.Running = &abt2.Intent{Verb: abt2.VerbCommit, Operator: "lihua", Share: 20_00, Started: ago(time.Second)}
+	return s
+}
+
 func committedStatus() abt2.Status {
 	return abt2.Status{
 		Product:   "default",
@@ -92,6 +99,10 @@ func TestCommands(t *testing.T) {
 	switched := abt2.Outcome{
 		From: 42, To: 43, Edges: 1, Routers: 37, Switched: 61 * time.Millisecond, Settled: 1234 * time.Millisecond,
 		Cookie: "abt2=YmFja3Vw", Link: "http://127.0.0.1:8080/.abt2/enter?token=YmFja3Vw&to=/", Next: "abt2 clean --op=lihua, or abt2 rollback --op=lihua",
+	}
+	shared := abt2.Outcome{
+		From: 42, To: 43, Share: 5_00, Edges: 1, Routers: 37, Switched: 61 * time.Millisecond,
+		Cookie: "abt2=dG9rZW4", Link: "http://127.0.0.1:8080/.abt2/enter?token=dG9rZW4&to=/", Next: "abt2 commit --op=lihua to move everybody, or abt2 rollback --op=lihua to end the share",
 	}
 	lagging := switched
 	lagging.Unconfirmed, lagging.Warnings = []string{"order-3-1", "stock-9-2"}, []string{"stock: the name still leads to stock@8"}
@@ -212,6 +223,18 @@ func TestCommands(t *testing.T) {
 		{"name_group_list", world{args: "name group list", svc: &fake{groups: []abt2.Group{checkout(), {Product: "default", Name: "empty"}}}}},
 		{"name_group_list_json", world{args: "name group list --json", svc: &fake{}}},
 		{"router_list", world{args: "router list", svc: &fake{status: openStatus()}}},
+		{"product_set", world{args: "product set --skew=10m --op=lihua", svc: &fake{}}},
+		{"product_set_off", world{args: "product set --skew=0 --op=lihua --json", svc: &fake{}}},
+		{"product_set_dry_run", world{args: "product set --skew=90s --dry-run", svc: &fake{}}},
+		{"product_set_nothing", world{args: "product set", svc: &fake{}}},
+		{"product_set_refused", world{args: "product set --skew=1h", svc: &fake{err: abt2.Errorf(abt2.CodeRefused, "edge haproxy-1: %s; what edges can do is in docs/edges.md", abt2.AbilitySkew.Lack())}}},
+		{"commit_share", world{args: "commit --share=5% --op=lihua", svc: &fake{outcome: shared}}},
+		{"commit_share_json", world{args: "commit --share=0.5% --json", svc: &fake{outcome: shared}}},
+		{"commit_share_same", world{args: "commit --share=5%", svc: &fake{outcome: abt2.Outcome{From: 42, To: 43, Share: 5_00, Same: true, Next: "abt2 commit --op=wang"}}}},
+		{"commit_share_wrong", world{args: "commit --share=5", svc: &fake{}}},
+		{"clean_shared", world{args: "clean --op=lihua", stdin: "yes\n", svc: &fake{status: sharedStatus(), outcome: abt2.Outcome{From: 43, Next: "abt2 start create --op=wang"}}}},
+		{"status_shared", world{args: "status", svc: &fake{status: sharedStatus()}}},
+		{"status_shared_json", world{args: "status --json", svc: &fake{status: sharedStatus()}}},
 		{"router_forget", world{args: "router forget order-3-17 --op=lihua", svc: &fake{}}},
 		{"drill", world{args: "drill --op=lihua", stdin: "y\n", drill: &fakeDrill{
 			question: "product default: users are switched", progress: drillProgress(), report: drillReport(),

@@ -63,8 +63,8 @@ func TestChangingCommandsHaveTheirFlags(t *testing.T) {
 	changing := []string{
 		"start create", "config put", "config drop", "config remove", "ship", "unship", "commit", "rollback", "clean", "refresh", "scale", "router forget",
 	}
-	// Groups are part of no session, so there is none to take over.
-	naming := []string{"name group create", "name group add", "name group remove", "name group delete"}
+	// Groups and settings are part of no session, so there is none to take over.
+	naming := []string{"product set", "name group create", "name group add", "name group remove", "name group delete"}
 	walk(tree(t), func(c *cobra.Command) {
 		path := strings.TrimPrefix(c.CommandPath(), "abt2 ")
 		for _, flag := range []string{"op", "dry-run", "json", "product"} {

@@ -18,8 +18,9 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Show how the product stands",
 		Long: `Shows how the product stands: its session and what that releases, its environments
 (online, the preview of an open session, the backup of a committed one) with the
-cookie and link that lead there, the instances, the unversioned names, and the
-routers that are behind. The last line says what to do next.`,
+cookie and link that lead there, what is done with visitors, the instances, the
+unversioned names, and the routers that are behind. The last line says what to do
+next.`,
 		Example: `  abt2 status
   abt2 status --json`,
 		Args: none,
@@ -93,7 +94,7 @@ func (a *app) statusPage(s abt2.Status) {
 		o.line("%s", l)
 	}
 	if r := s.Running; r != nil {
-		o.line("%s", o.paint(wary, fmt.Sprintf("%s by %s is at work, begun %s", r.Verb, r.Operator, o.age(r.Started))))
+		o.line("%s", o.paint(wary, fmt.Sprintf("%s by %s is at work, begun %s", runningText(r), r.Operator, o.age(r.Started))))
 	}
 	if s.Faults {
 		o.line("%s", o.paint(wary, "faults are allowed (--allow-faults): a drill may kill and pause what runs"))
@@ -103,6 +104,12 @@ func (a *app) statusPage(s abt2.Status) {
 	}
 	for _, m := range s.Missing {
 		o.line("%s", o.paint(wary, fmt.Sprintf("%s (%s): %d of %d healthy", m.Version, m.Role, m.Healthy, m.Want)))
+	}
+	if x := s.Session; x != nil && x.Share != 0 {
+		o.line("%s", o.paint(wary, fmt.Sprintf("%s of the visitors are served from the preview, all others from online", x.Share)))
+	}
+	if s.Skew != 0 {
+		o.line("skew protection: what a page asks for goes to the environment it came from, for %s and until clean", s.Skew)
 	}
 	a.environmentsTable(s)
 	if s.Session != nil && len(s.Session.Targets) > 0 {
@@ -120,6 +127,14 @@ func (a *app) statusPage(s abt2.Status) {
 	a.routersOnPage(s.Routers)
 	o.line("")
 	a.next("%s", s.Next)
+}
+
+// runningText names a verb at work as it was typed.
+func runningText(r *abt2.Intent) string {
+	if r.Share != 0 {
+		return string(r.Verb) + " --share=" + r.Share.String()
+	}
+	return string(r.Verb)
 }
 
 func (a *app) sessionText(s *abt2.SessionStatus) string {
@@ -206,6 +221,12 @@ func (a *app) statusRows(s abt2.Status) {
 	if x := s.Session; x != nil {
 		row(word("session"), word(x.ID.String()), word(string(x.State)), word(x.Operator), o.moment(x.Created), word(x.Description))
 		o.table("target", planHeader, planRows(x.Targets))
+	}
+	if x := s.Session; x != nil && x.Share != 0 {
+		row(word("share"), word(x.Share.String()))
+	}
+	if s.Skew != 0 {
+		row(word("skew"), word(s.Skew.String()))
 	}
 	if r := s.Running; r != nil {
 		row(word("running"), word(string(r.Verb)), word(r.Operator), o.moment(r.Started))

@@ -154,7 +154,12 @@ func (a *app) outcome(r abt2.VerbRequest, o abt2.Outcome) {
 func (a *app) ended(r abt2.VerbRequest, o abt2.Outcome) string {
 	switch r.Verb {
 	case abt2.VerbCommit, abt2.VerbRollback:
-		if o.Same {
+		switch {
+		case o.Share != 0 && o.Same:
+			return fmt.Sprintf("%s of the visitors are served from environment %s already", o.Share, o.To)
+		case o.Share != 0:
+			return fmt.Sprintf("%s of the visitors are served from environment %s, all others from %s, %s", o.Share, o.To, o.From, confirmedText(o))
+		case o.Same:
 			return fmt.Sprintf("environment %s is online already", o.To)
 		}
 		return switchText(o)
@@ -178,7 +183,8 @@ func (a *app) ended(r abt2.VerbRequest, o abt2.Outcome) string {
 	return "done"
 }
 
-func switchText(o abt2.Outcome) string {
+// confirmedText is who confirmed a switch, and within which time.
+func confirmedText(o abt2.Outcome) string {
 	var who []string
 	if o.Edges > 0 {
 		who = append(who, count(o.Edges, "edge"))
@@ -186,10 +192,15 @@ func switchText(o abt2.Outcome) string {
 	if o.Routers > 0 {
 		who = append(who, count(o.Routers, "router"))
 	}
-	text := fmt.Sprintf("switched %s → %s in %s", o.From, o.To, took(o.Switched))
+	text := "in " + took(o.Switched)
 	if len(who) > 0 {
 		text += ": " + strings.Join(who, ", ") + " confirmed"
 	}
+	return text
+}
+
+func switchText(o abt2.Outcome) string {
+	text := fmt.Sprintf("switched %s → %s %s", o.From, o.To, confirmedText(o))
 	if o.Settled > 0 {
 		text += "\nsettled in " + took(o.Settled)
 	}

@@ -46,6 +46,9 @@ func (d *Drill) look(ctx context.Context) (scene, error) {
 	switch {
 	case s.Session.State == abt2.SessionCommitted && s.Backup != nil:
 		sc.other, sc.away, sc.back = *s.Backup, abt2.VerbRollback, abt2.VerbCommit
+	case s.Session.Share != 0:
+		return refuse("%s: %s of the visitors are served from the preview, and a drill would move everybody; end the share: abt2 rollback %s; or end the release: abt2 commit %s",
+			r.Product, s.Session.Share, op, op)
 	case s.Preview == nil:
 		return refuse("%s: the session has no preview yet, and a drill switches between two environments; ship one: abt2 ship all %s", r.Product, op)
 	default:

@@ -15,6 +15,9 @@ func (s *server) apply(r *feedpb.EdgeRoutes) error {
 	if err != nil {
 		return err
 	}
+	if err := checkVisitors(r); err != nil {
+		return err
+	}
 	if err := s.router.Apply(r.GetTable()); err != nil {
 		return err
 	}

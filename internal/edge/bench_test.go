@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"abt2.dev"
 )
 
 // The benchmarks send what a browser sends, over kept connections, from clients
@@ -221,4 +223,14 @@ func benchBackend(b *testing.B) (address string) {
 		}
 	}()
 	return l.Addr().String()
+}
+
+// BenchmarkEdgeVisitor is the edge where a visitor is in a share and a page is
+// kept together: a script of a page.
+func BenchmarkEdgeVisitor(b *testing.B) {
+	e := newTestEdge(b, nil)
+	e.mustApply(b, withVisitors(routesTo(1, benchBackend(b))))
+	skew := abt2.Skew{Keep: abt2.Duration(time.Minute), Key: skewKey}
+	cookies := "Sec-Fetch-Mode: no-cors\r\nCookie: abt2-visitor=1234567890abcdef; abt2-page=" + skew.Sign("e", abt2.DefaultProduct, 2, time.Now()) + "; sid="
+	benchProxy(b, e.url, strings.Replace(benchRequest, "Cookie: sid=", cookies, 1))
 }

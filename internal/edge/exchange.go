@@ -357,6 +357,9 @@ func (x *exchange) answered(res *http.Response) error {
 	}
 	delete(res.Header, stamp.ServedHeader)
 	x.mark(res.Header)
+	if x.dest.visit.rules != nil {
+		x.visited(res)
+	}
 	return nil
 }
 

@@ -28,7 +28,7 @@ func (s *server) serveOutside(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var no *refusal
-	x.dest, no = x.routes.find(r.Host, r.URL.Path, token, !s.metrics.connected.Load())
+	x.dest, no = x.routes.find(r, r.URL.Path, token, !s.metrics.connected.Load())
 	if x.dest.token && x.dest.env != nil {
 		x.served = x.dest.env.served
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"abt2.dev"
+	"abt2.dev/lane/route"
 	"abt2.dev/lane/stamp"
 )
 
@@ -31,6 +32,7 @@ type here struct {
 	Product, Env, Role string
 	Token              bool // the request brought one
 	Unknown            bool // which selects nothing
+	Share              bool // of the visitors brought the request here
 	Leave              string
 	Modules            []hereModule
 }
@@ -58,7 +60,7 @@ func (x *exchange) reserved(token string) {
 }
 
 func (x *exchange) here(token string) {
-	d, no := x.routes.find(x.in.Host, "", token, false)
+	d, no := x.routes.find(x.in, "", token, false)
 	x.dest = destination{product: d.product, env: d.env}
 	if d.env == nil && no != nil {
 		x.refuse(no)
@@ -67,9 +69,12 @@ func (x *exchange) here(token string) {
 	if d.token {
 		x.served = d.env.served
 	}
+	if d.visit.visitor != "" {
+		d.env = x.routes.environments[d.product.Online.ID] // who visits no more than this page is nowhere else
+	}
 	page := here{
 		Product: d.product.Name, Env: d.env.name, Role: string(d.env.Role),
-		Token: d.token, Unknown: d.token && !d.chosen, Leave: leavePath,
+		Token: d.token, Unknown: d.token && !d.chosen, Leave: leavePath, Share: !d.token && d.env.Role != route.RoleOnline,
 	}
 	for _, m := range d.env.Modules() {
 		v := d.env.Version(m)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 
 	"abt2.dev"
 	"abt2.dev/lane/feedpb"
@@ -18,6 +19,7 @@ type routes struct {
 	tokens       map[digest]*environment
 	environments map[uint64]*environment
 	owners       map[string]*route.Product // of unversioned names, by module
+	visiting     map[*route.Product]*visiting
 }
 
 // digest is what an edge knows of a token: the first half of its sha256.
@@ -65,6 +67,7 @@ func compileRoutes(s *route.Snapshot, m *feedpb.EdgeRoutes, tokens map[digest]ui
 	for d, id := range tokens {
 		r.tokens[d] = r.environments[id]
 	}
+	r.compileVisiting(m)
 	return r
 }
 
@@ -97,13 +100,15 @@ type destination struct {
 	version *route.Version
 	token   bool // the request brought one
 	chosen  bool // and it chose env
+	visit   visit
 }
 
-// find routes a request from outside: product by host, environment by token,
-// module by prefix. lost says that the server cannot be reached.
-func (r *routes) find(host, path, token string, lost bool) (d destination, no *refusal) {
+// find routes a request from outside: product by host, environment by token or
+// else by what is done with visitors, module by prefix. lost says that the
+// server cannot be reached.
+func (r *routes) find(in *http.Request, path, token string, lost bool) (d destination, no *refusal) {
 	d.token = token != ""
-	if d.product, no = r.productOf(host); no != nil {
+	if d.product, no = r.productOf(in.Host); no != nil {
 		return d, no
 	}
 	if d.token {
@@ -117,6 +122,9 @@ func (r *routes) find(host, path, token string, lost bool) (d destination, no *r
 			return d, refuseEmpty
 		}
 		d.env = r.environments[d.product.Online.ID]
+		if len(r.visiting) > 0 && !d.token {
+			r.receive(&d, in)
+		}
 	}
 	if d.version = d.env.Route(path); d.version == nil {
 		if len(d.env.series) == 0 {

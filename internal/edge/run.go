@@ -355,6 +355,15 @@ func (s *server) count(_ net.Conn, state http.ConnState) {
 	}
 }
 
+// abilities are what this program can do with visitors.
+func abilities() []string {
+	var out []string
+	for _, a := range abt2.Abilities {
+		out = append(out, string(a))
+	}
+	return out
+}
+
 // newFeed prepares the edge's end of the feed.
 func (s *server) newFeed() (*feedclient.Client, error) {
 	credential, err := s.cfg.credential()
@@ -363,7 +372,7 @@ func (s *server) newFeed() (*feedclient.Client, error) {
 	}
 	client, err := feedclient.New(feedclient.Config{
 		Server: s.cfg.Server, Credential: credential, State: s.cfg.Dir, Log: s.log,
-		Hello:      &feedpb.Hello{RouterId: s.cfg.ID, Role: feedpb.Role_ROLE_EDGE, Stamper: true},
+		Hello:      &feedpb.Hello{RouterId: s.cfg.ID, Role: feedpb.Role_ROLE_EDGE, Stamper: true, Abilities: abilities()},
 		Routes:     s.follow,
 		Served:     s.served,
 		Report:     s.report,

@@ -6,11 +6,24 @@ import (
 	"net/url"
 	"strings"
 
+	"abt2.dev"
 	"abt2.dev/lane/stamp"
 )
 
 // tokenCookie is the cookie that selects an environment other than online.
 const tokenCookie = "abt2"
+
+// ourCookies are those that only browsers and edges know.
+var ourCookies = [...]string{tokenCookie, abt2.VisitorCookie, abt2.PageCookie}
+
+func isOurCookie(name string) bool {
+	for _, ours := range ourCookies {
+		if strings.EqualFold(name, ours) {
+			return true
+		}
+	}
+	return false
+}
 
 // stripNames deletes every header of abt2's own from h, in any case and with
 // any separator: a receiver that reads headers as CGI variables cannot tell
@@ -90,7 +103,7 @@ func stampBaggage(h http.Header, own []string) {
 	h[stamp.BaggageHeader] = own
 }
 
-// stripCookie removes our cookie from h, in any case; all others stay byte for
+// stripCookie removes our cookies from h, in any case; all others stay byte for
 // byte. It keeps to RFC 6265, section 5.4: pairs are separated by semicolons
 // and quotation marks protect nothing.
 func stripCookie(h http.Header) {
@@ -121,7 +134,7 @@ func withoutCookie(v string) (string, bool) {
 	var b strings.Builder
 	ours := false
 	for pair := range strings.SplitSeq(v, ";") {
-		if name, _ := cutPair(pair); strings.EqualFold(name, tokenCookie) {
+		if name, _ := cutPair(pair); isOurCookie(name) {
 			ours = true
 			continue
 		}

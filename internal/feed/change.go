@@ -35,7 +35,7 @@ func tableChange(before, after abt2.Table) *feedpb.TableChange {
 
 // routesChange returns what turns before into after.
 func routesChange(before, after abt2.EdgeRoutes) *feedpb.RoutesChange {
-	out := &feedpb.RoutesChange{Table: tableChange(before.Table, after.Table), Tokens: map[string]uint64{}}
+	out := &feedpb.RoutesChange{Table: tableChange(before.Table, after.Table), Tokens: map[string]uint64{}, Visitors: visitorsToProto(after)}
 	for digest := range before.Tokens {
 		if _, ok := after.Tokens[digest]; !ok {
 			out.RemovedTokens = append(out.RemovedTokens, string(digest))

@@ -1,6 +1,8 @@
 package feed
 
 import (
+	"time"
+
 	"abt2.dev"
 	"abt2.dev/lane/feedpb"
 )
@@ -80,6 +82,21 @@ func RoutesToProto(r abt2.EdgeRoutes) *feedpb.EdgeRoutes {
 	for digest, env := range r.Tokens {
 		out.Tokens[string(digest)] = uint64(env)
 	}
+	out.Visitors = visitorsToProto(r)
+	return out
+}
+
+func visitorsToProto(r abt2.EdgeRoutes) *feedpb.Visitors {
+	if len(r.Shares)+len(r.Skew) == 0 {
+		return nil
+	}
+	out := &feedpb.Visitors{Shares: map[string]*feedpb.Visitors_Share{}, Skew: map[string]*feedpb.Visitors_Skew{}}
+	for p, s := range r.Shares {
+		out.Shares[string(p)] = &feedpb.Visitors_Share{Environment: uint64(s.Environment), Parts: uint32(s.Share), Salt: s.Salt}
+	}
+	for p, s := range r.Skew {
+		out.Skew[string(p)] = &feedpb.Visitors_Skew{KeepMs: uint64(time.Duration(s.Keep).Milliseconds()), Key: s.Key}
+	}
 	return out
 }
 
@@ -96,6 +113,18 @@ func RoutesFromProto(r *feedpb.EdgeRoutes) (abt2.EdgeRoutes, error) {
 	}
 	for digest, env := range r.GetTokens() {
 		out.Tokens[abt2.TokenDigest(digest)] = abt2.EnvironmentID(env)
+	}
+	for p, s := range r.GetVisitors().GetShares() {
+		if out.Shares == nil {
+			out.Shares = map[abt2.ProductName]abt2.VisitorShare{}
+		}
+		out.Shares[abt2.ProductName(p)] = abt2.VisitorShare{Environment: abt2.EnvironmentID(s.GetEnvironment()), Share: abt2.Share(s.GetParts()), Salt: s.GetSalt()}
+	}
+	for p, s := range r.GetVisitors().GetSkew() {
+		if out.Skew == nil {
+			out.Skew = map[abt2.ProductName]abt2.Skew{}
+		}
+		out.Skew[abt2.ProductName(p)] = abt2.Skew{Keep: abt2.Duration(time.Duration(s.GetKeepMs()) * time.Millisecond), Key: s.GetKey()}
 	}
 	return out, nil
 }

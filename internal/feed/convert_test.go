@@ -3,6 +3,7 @@ package feed_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
@@ -98,6 +99,23 @@ func routes() *rapid.Generator[abt2.EdgeRoutes] {
 				r.Tokens = map[abt2.TokenDigest]abt2.EnvironmentID{}
 			}
 			r.Tokens[abt2.TokenDigest(name.Draw(t, "digest"))] = env.Draw(t, "environment")
+		}
+		for range rapid.IntRange(0, 2).Draw(t, "shares") {
+			if r.Shares == nil {
+				r.Shares = map[abt2.ProductName]abt2.VisitorShare{}
+			}
+			r.Shares[product.Draw(t, "product")] = abt2.VisitorShare{
+				Environment: env.Draw(t, "environment"), Share: abt2.Share(rapid.IntRange(1, 9999).Draw(t, "share")), Salt: name.Draw(t, "salt"),
+			}
+		}
+		for range rapid.IntRange(0, 2).Draw(t, "skew") {
+			if r.Skew == nil {
+				r.Skew = map[abt2.ProductName]abt2.Skew{}
+			}
+			r.Skew[product.Draw(t, "product")] = abt2.Skew{
+				Keep: abt2.Duration(rapid.IntRange(1, 3600).Draw(t, "seconds")) * abt2.Duration(time.Second),
+				Key:  rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "key"),
+			}
 		}
 		return r
 	})

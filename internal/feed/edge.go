@@ -28,6 +28,18 @@ type edge struct {
 
 func (e edge) Apply(ctx context.Context, r abt2.EdgeRoutes) error { return e.feed.Apply(ctx, e.id, r) }
 func (e edge) Read(ctx context.Context) (abt2.EdgeRoutes, error)  { return e.feed.Read(ctx, e.id) }
+func (e edge) Abilities() []abt2.Ability                          { return e.feed.Abilities(e.id) }
+
+// Abilities lists what an edge said it can do when it last joined; none of one
+// that never has.
+func (f *Feed) Abilities(edgeID string) []abt2.Ability {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.routers[edgeID]; r != nil {
+		return slices.Clone(r.abilities)
+	}
+	return nil
+}
 
 // Apply makes an edge serve exactly routes and returns when it has confirmed
 // that it does, waiting until it is connected. Routes older than those it was

@@ -36,9 +36,10 @@ type Carried struct {
 
 // router is a router as the feed knows it, guarded by Feed.mu.
 type router struct {
-	status RouterStatus
-	stream *stream      // nil: not connected
-	routes *publication // desired, of an edge; nil: none
+	status    RouterStatus
+	stream    *stream        // nil: not connected
+	routes    *publication   // desired, of an edge; nil: none
+	abilities []abt2.Ability // as its last hello said
 	// unasked bounds the hellos and reports of a router, across its streams.
 	unasked *rate.Limiter
 
@@ -71,6 +72,10 @@ func (r *router) join(h *feedpb.Hello, s *stream, published *publication) error 
 	st.Connected, st.Refused = true, ""
 	st.Applied = claim
 	st.Stamper = st.Stamper || h.GetStamper() || r.isEdge()
+	r.abilities = nil
+	for _, a := range h.GetAbilities() {
+		r.abilities = append(r.abilities, abt2.Ability(a))
+	}
 	s.publish(published)
 	return nil
 }

@@ -31,7 +31,7 @@ func environment(c abt2.HookCall) []string {
 	}
 	env = append(env,
 		"ABT2_WHEN="+string(c.When), "ABT2_VERB="+string(c.Verb), "ABT2_PRODUCT="+string(c.Product), "ABT2_OPERATOR="+c.Operator,
-		"ABT2_FROM="+c.From.String(), "ABT2_TO="+c.To.String(), "ABT2_EDGE="+c.Edge, "ABT2_COOKIE="+c.Cookie)
+		"ABT2_FROM="+c.From.String(), "ABT2_TO="+c.To.String(), "ABT2_EDGE="+c.Edge, "ABT2_COOKIE="+c.Cookie, "ABT2_SHARE="+c.Share.String())
 	if o := c.Outcome; o != nil {
 		outcome := "ok"
 		if !o.OK {

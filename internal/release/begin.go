@@ -35,6 +35,11 @@ func (e *Engine) begin(ctx context.Context, moved <-chan struct{}) error {
 	if e.await(wait, func() bool { missing = e.unconfirmedEdges(mark); return len(missing) == 0 }) != nil && ctx.Err() == nil {
 		e.Log.Warn("an edge has not confirmed the table; the server goes on without it", "missing", missing)
 	}
+	for _, t := range e.Edges {
+		for _, limit := range limits(t) {
+			e.Log.Warn("what an edge lacks", "edge", t.ID, "limit", limit)
+		}
+	}
 	return nil
 }
 

@@ -30,6 +30,7 @@ func desiredRoutes(s *abt2.State, running []abt2.Instance, last abt2.Table) abt2
 
 	t := abt2.Table{HighestEnvironment: s.LastEnvironment}
 	tokens, whole := map[abt2.TokenDigest]abt2.EnvironmentID{}, map[abt2.TokenDigest]abt2.Token{}
+	shares, skew := map[abt2.ProductName]abt2.VisitorShare{}, map[abt2.ProductName]abt2.Skew{}
 	for _, name := range slices.Sorted(maps.Keys(s.Products)) {
 		p := s.Products[name]
 		tp := abt2.TableProduct{Name: name, Hosts: p.Hosts, Online: p.Online, Backup: p.Backup}
@@ -42,6 +43,12 @@ func desiredRoutes(s *abt2.State, running []abt2.Instance, last abt2.Table) abt2
 				digest := sess.Token.Digest()
 				tokens[digest], whole[digest] = id, sess.Token
 			}
+			if sess.Share != 0 {
+				shares[name] = abt2.VisitorShare{Environment: sess.Preview, Share: sess.Share, Salt: sess.ID.String()}
+			}
+		}
+		if p.Skew != nil {
+			skew[name] = *p.Skew
 		}
 	}
 	for _, e := range s.Live() {
@@ -60,7 +67,7 @@ func desiredRoutes(s *abt2.State, running []abt2.Instance, last abt2.Table) abt2
 		})
 	}
 	t.Names = desiredNames(s)
-	return abt2.EdgeRoutes{Table: t, Tokens: tokens, Whole: whole}
+	return abt2.EdgeRoutes{Table: t, Tokens: tokens, Whole: whole, Shares: shares, Skew: skew}
 }
 
 // selected is the environment that the session's token selects: the preview

@@ -20,7 +20,7 @@ func (e *Engine) dryRun(ctx context.Context, q abt2.VerbRequest) (abt2.Outcome, 
 		return *done, nil
 	}
 	before := s.Clone()
-	if err := s.Begin(q.Product, r.actor, q.Verb, q.Modules); err != nil {
+	if err := beginVerb(s, r); err != nil {
 		return abt2.Outcome{}, err
 	}
 	if err := e.checkVerb(s, q); err != nil {
@@ -31,7 +31,11 @@ func (e *Engine) dryRun(ctx context.Context, q abt2.VerbRequest) (abt2.Outcome, 
 		return abt2.Outcome{}, err
 	}
 	steps = append(e.hookSteps(q), steps...)
-	return abt2.Outcome{Verb: q.Verb, From: before.Products[q.Product].Online, To: s.Products[q.Product].Online, Steps: steps}, nil
+	out := abt2.Outcome{Verb: q.Verb, From: before.Products[q.Product].Online, To: s.Products[q.Product].Online, Share: q.Share, Steps: steps}
+	if q.Share != 0 {
+		out.To = s.Session(q.Product).Preview
+	}
+	return out, nil
 }
 
 // steps plays the verb's rule on s and says what would follow from it.
@@ -50,7 +54,11 @@ func (e *Engine) steps(ctx context.Context, before, s *abt2.State, r *run) ([]st
 	case abt2.VerbUnship:
 		err = s.Unshipped(q.Product, r.actor)
 	case abt2.VerbCommit:
-		err = s.Commit(q.Product, r.actor)
+		if q.Share != 0 {
+			err = s.ShareOut(q.Product, r.actor)
+		} else {
+			err = s.Commit(q.Product, r.actor)
+		}
 	case abt2.VerbRollback:
 		err = s.Rollback(q.Product, r.actor)
 	case abt2.VerbClean:
@@ -77,6 +85,9 @@ func (e *Engine) steps(ctx context.Context, before, s *abt2.State, r *run) ([]st
 		default:
 			steps = append(steps, fmt.Sprintf("run %s × %d (now %d)", v, will[v], was[v]))
 		}
+	}
+	if step := shareStep(before, s, q.Product); step != "" {
+		steps = append(steps, step)
 	}
 	if p.Online != old.Online {
 		steps = append(steps, fmt.Sprintf("move every user from environment %d to %d", old.Online, p.Online))

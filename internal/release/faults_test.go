@@ -58,6 +58,21 @@ func scaleTo(n int) abt2.VerbRequest {
 	return q
 }
 
+// share is a commit for a share of the visitors.
+func share(s abt2.Share) abt2.VerbRequest {
+	q := verb(abt2.VerbCommit)
+	q.Share = s
+	return q
+}
+
+// shared is second with a share of the visitors in the preview.
+func shared(w *trial) {
+	second(abt2.VerbShip)(w)
+	if _, err := w.engine.Run(context.Background(), share(5_00), nil); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 var faultCases = []faultCase{
 	{"ship", second(), verb(abt2.VerbShip), nil, func(s *abt2.State, p *abt2.Product) bool {
 		sess := s.Session(p.Name)
@@ -78,6 +93,24 @@ var faultCases = []faultCase{
 	{"rollback", second(abt2.VerbShip, abt2.VerbCommit), verb(abt2.VerbRollback), nil, func(s *abt2.State, p *abt2.Product) bool {
 		sess := s.Session(p.Name)
 		return number(s, p.Online, "web") == 1 && p.Backup == 0 && number(s, sess.Preview, "web") == 2 && sess.State == abt2.SessionOpen
+	}},
+	{"share", second(abt2.VerbShip), share(5_00), nil, func(s *abt2.State, p *abt2.Product) bool {
+		return number(s, p.Online, "web") == 1 && s.Session(p.Name).Share == 5_00 && number(s, s.Session(p.Name).Preview, "web") == 2
+	}},
+	{"greater share", shared, share(20_00), nil, func(s *abt2.State, p *abt2.Product) bool {
+		return number(s, p.Online, "web") == 1 && s.Session(p.Name).Share == 20_00
+	}},
+	{"commit after a share", shared, verb(abt2.VerbCommit), nil, func(s *abt2.State, p *abt2.Product) bool {
+		return number(s, p.Online, "web") == 2 && number(s, p.Backup, "web") == 1 && s.Session(p.Name).Share == 0
+	}},
+	{"rollback of a share", shared, verb(abt2.VerbRollback), nil, func(s *abt2.State, p *abt2.Product) bool {
+		return number(s, p.Online, "web") == 1 && s.Session(p.Name).Share == 0 && number(s, s.Session(p.Name).Preview, "web") == 2
+	}},
+	{"ship during a share", func(w *trial) { shared(w); w.put("-c") }, verb(abt2.VerbShip), nil, func(s *abt2.State, p *abt2.Product) bool {
+		return number(s, p.Online, "web") == 1 && number(s, s.Session(p.Name).Preview, "web") == 3 && s.Session(p.Name).Share == 0
+	}},
+	{"clean during a share", shared, verb(abt2.VerbClean), nil, func(s *abt2.State, p *abt2.Product) bool {
+		return number(s, p.Online, "web") == 1 && p.Backup == 0 && s.Session(p.Name) == nil
 	}},
 	{"clean", second(abt2.VerbShip, abt2.VerbCommit), verb(abt2.VerbClean), nil, func(s *abt2.State, p *abt2.Product) bool {
 		return number(s, p.Online, "web") == 2 && p.Backup == 0 && s.Session(p.Name) == nil

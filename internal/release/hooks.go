@@ -136,9 +136,12 @@ func (e *Engine) hookCall(s *abt2.State, r *run) abt2.HookCall {
 			return len(q.Modules) > 0 && !slices.Contains(q.Modules, l.Module)
 		})
 	case abt2.VerbCommit:
-		c.To, c.Plan = sess.Preview, planLines(s, sess)
+		c.To, c.Plan, c.Share = sess.Preview, planLines(s, sess), q.Share
 	case abt2.VerbRollback:
-		c.To, c.Plan = p.Backup, switchLines(s, p.Online, p.Backup)
+		if c.To = p.Backup; sess.Share != 0 {
+			c.From, c.To, c.Share = sess.Preview, p.Online, sess.Share
+		}
+		c.Plan = switchLines(s, c.From, c.To)
 	case abt2.VerbClean:
 		c.From = sess.Preview
 		if sess.State == abt2.SessionCommitted {

@@ -80,7 +80,7 @@ func (r *run) follow(ctx context.Context, progress func(abt2.Progress)) (abt2.Ou
 
 // same reports whether a request asks for what the run does already.
 func (r *run) same(q abt2.VerbRequest) bool {
-	return r.request.Verb == q.Verb && r.request.Operator == q.Operator && slices.Equal(r.request.Modules, q.Modules)
+	return r.request.Verb == q.Verb && r.request.Operator == q.Operator && slices.Equal(r.request.Modules, q.Modules) && r.request.Share == q.Share
 }
 
 // Run implements abt2.Service.
@@ -98,6 +98,9 @@ func (e *Engine) Run(ctx context.Context, q abt2.VerbRequest, progress func(abt2
 	q.DrainTimeout = orDefault(q.DrainTimeout, 30*time.Second)
 	if q.NoHooks && q.Verb != abt2.VerbRollback {
 		return abt2.Outcome{}, abt2.Errorf(abt2.CodeInvalid, "--no-hooks: is for rollback alone, which must not be kept waiting; %s asks its hooks", q.Verb)
+	}
+	if q.Share != 0 && q.Verb != abt2.VerbCommit {
+		return abt2.Outcome{}, abt2.Errorf(abt2.CodeInvalid, "--share: is for commit alone; %s is for all visitors", q.Verb)
 	}
 	if q.DryRun {
 		return e.dryRun(ctx, q)
@@ -190,7 +193,7 @@ func (e *Engine) perform(ctx context.Context, r *run) (abt2.Outcome, error) {
 		if done = e.alreadyDone(s, r); done != nil {
 			return nil
 		}
-		if err := s.Begin(q.Product, r.actor, q.Verb, q.Modules); err != nil {
+		if err := beginVerb(s, r); err != nil {
 			return err
 		}
 		return e.checkVerb(s, q)
@@ -224,8 +227,14 @@ func (e *Engine) carryOut(ctx context.Context, r *run, s *abt2.State) (abt2.Outc
 	case abt2.VerbUnship:
 		return e.unship(ctx, r)
 	case abt2.VerbCommit:
+		if r.request.Share != 0 {
+			return e.shareOut(ctx, r, s)
+		}
 		return e.commit(ctx, r, s)
 	case abt2.VerbRollback:
+		if s.Session(r.request.Product).Share != 0 {
+			return e.takeShareBack(ctx, r, s)
+		}
 		return e.rollback(ctx, r, s)
 	case abt2.VerbClean:
 		return e.clean(ctx, r, s)
@@ -251,6 +260,15 @@ func (e *Engine) alreadyDone(s *abt2.State, r *run) *abt2.Outcome {
 		return &abt2.Outcome{Same: true, From: from, To: to, Next: next, Cookie: e.cookie(p, sess), Link: e.link(p, sess)}
 	}
 	switch {
+	case q.Share != 0:
+		if sess == nil || sess.Share != q.Share || sess.State != abt2.SessionOpen {
+			return nil
+		}
+		out := is(p.Online, sess.Preview, nextFor(s, q.Product, q.Operator))
+		out.Share = sess.Share
+		return out
+	case q.Verb == abt2.VerbRollback && sess != nil && sess.Share != 0:
+		return nil
 	case q.Verb == abt2.VerbClean && sess == nil && q.Operator != "":
 		return is(p.Online, p.Online, nextFor(s, q.Product, q.Operator))
 	case q.Verb == abt2.VerbCommit && sess != nil && sess.State == abt2.SessionCommitted:
@@ -295,7 +313,15 @@ func (e *Engine) checkVerb(s *abt2.State, q abt2.VerbRequest) error {
 	switch q.Verb {
 	case abt2.VerbCommit:
 		target = s.Session(q.Product).Preview
+		if q.Share != 0 {
+			if err := e.able(abt2.AbilityShare); err != nil {
+				return err
+			}
+		}
 	case abt2.VerbRollback:
+		if p.Backup == 0 {
+			return nil // of a share: most users are where it leads
+		}
 		target = p.Backup
 		if len(s.Environments[target].Modules) == 0 && !q.Yes {
 			return abt2.Errorf(abt2.CodeConfirm, "this was the first release: rollback goes back to the empty environment and users see 503; to do it: abt2 rollback --op=%s --yes", q.Operator)

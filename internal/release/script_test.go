@@ -108,6 +108,7 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 	var modules []abt2.ModuleName
 	var limit time.Duration
 	req := abt2.VerbRequest{}
+	var err error
 	for _, arg := range d.CmdArgs {
 		switch {
 		case arg.Key == "op":
@@ -122,6 +123,10 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 			req.Force = true
 		case arg.Key == "prune":
 			req.Prune = true
+		case arg.Key == "share":
+			if req.Share, err = abt2.ParseShare(arg.Vals[0]); err != nil {
+				return err.Error() + "\n"
+			}
 		case arg.Key == "within":
 			limit, _ = time.ParseDuration(arg.Vals[0])
 		case len(arg.Vals) == 0:
@@ -132,7 +137,6 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 	req.AckTimeout, req.DrainTimeout, req.SettleTimeout = limit, limit, limit
 
 	var out strings.Builder
-	var err error
 	switch d.Cmd {
 	case "start":
 		var a abt2.StartAnswer
@@ -181,6 +185,11 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 		for _, x := range list {
 			fmt.Fprintf(&out, "%s: %s %d → %d %s\n", x.Operator, x.Verb, x.From, x.To, x.Text)
 		}
+	case "skew":
+		var keep abt2.Duration
+		if err = keep.UnmarshalText([]byte(modules[0])); err == nil {
+			err = w.engine.SetProduct(ctx, abt2.ProductRequest{By: by, Product: abt2.DefaultProduct, Skew: &keep, DryRun: req.DryRun})
+		}
 	case "served":
 		out.WriteString(w.edge.describe())
 	case "restart":
@@ -226,6 +235,9 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 		err = w.platform.Remove(ctx, v)
 	case "edge":
 		w.edge.cut(len(modules) > 0 && modules[0] == "down")
+		w.edge.mu.Lock()
+		w.edge.unable = len(modules) > 0 && modules[0] == "unable"
+		w.edge.mu.Unlock()
 	case "router":
 		w.routers.trouble(string(modules[0]))
 	case "forget":
@@ -322,7 +334,11 @@ func (w *world) verb(ctx context.Context, out io.Writer, q abt2.VerbRequest) err
 	if got.Same {
 		same = " already"
 	}
-	fmt.Fprintf(out, "%s%s: %d → %d\nnext: %s\n", q.Verb, same, got.From, got.To, got.Next)
+	share := ""
+	if got.Share != 0 {
+		share = " for " + got.Share.String()
+	}
+	fmt.Fprintf(out, "%s%s%s: %d → %d\nnext: %s\n", q.Verb, share, same, got.From, got.To, got.Next)
 	return nil
 }
 
@@ -351,6 +367,15 @@ func (w *world) status(ctx context.Context, out io.Writer) error {
 	s, err := w.engine.Status(ctx, abt2.DefaultProduct)
 	if err != nil {
 		return err
+	}
+	if s.Session != nil && s.Session.Share != 0 {
+		fmt.Fprintf(out, "%s of the visitors are in the preview\n", s.Session.Share)
+	}
+	if s.Skew != 0 {
+		fmt.Fprintf(out, "pages are kept for %s\n", s.Skew)
+	}
+	for _, l := range s.Limits {
+		fmt.Fprintf(out, "limit: %s\n", l)
 	}
 	for _, e := range []*abt2.EnvironmentStatus{s.Online, s.Preview, s.Backup} {
 		if e == nil {

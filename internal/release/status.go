@@ -38,11 +38,14 @@ func (e *Engine) Status(ctx context.Context, product abt2.ProductName) (abt2.Sta
 		operator = sess.Operator
 		out.Session = &abt2.SessionStatus{
 			ID: sess.ID, State: sess.State, Operator: sess.Operator, Description: sess.Description,
-			Created: sess.Created, Targets: planLines(s, sess),
+			Share: sess.Share, Created: sess.Created, Targets: planLines(s, sess),
 		}
 	}
 	if prev := s.Preview(p); prev != nil {
 		out.Preview = e.environment(s, prev.ID)
+	}
+	if p.Skew != nil {
+		out.Skew = p.Skew.Keep
 	}
 	if p.Backup != 0 {
 		out.Backup = e.environment(s, p.Backup)
@@ -65,10 +68,8 @@ func (e *Engine) Status(ctx context.Context, product abt2.ProductName) (abt2.Sta
 		if t.Address != "" {
 			out.Edges = append(out.Edges, t.Address)
 		}
-		if l, ok := t.Edge.(abt2.Limiter); ok {
-			for _, limit := range l.Limits() {
-				out.Limits = append(out.Limits, t.ID+": "+limit)
-			}
+		for _, limit := range limits(t) {
+			out.Limits = append(out.Limits, t.ID+": "+limit)
 		}
 	}
 	out.Next = nextFor(s, product, operator)
@@ -142,6 +143,9 @@ func nextFor(s *abt2.State, product abt2.ProductName, operator string) string {
 		case abt2.TargetPut, abt2.TargetStale:
 			return "abt2 ship all" + op
 		}
+	}
+	if sess.Share != 0 {
+		return fmt.Sprintf("abt2 commit%s to move everybody, or abt2 rollback%s to end the share", op, op)
 	}
 	if sess.Preview == sess.WasOnline {
 		return fmt.Sprintf("abt2 config put%s --name=MODULE --path=ARTIFACT with what mends it, then ship and commit; or abt2 clean%s to give it up", op, op)

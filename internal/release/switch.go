@@ -70,34 +70,10 @@ func (e *Engine) rollback(ctx context.Context, r *run, s *abt2.State) (abt2.Outc
 // it, then names and jobs follow.
 func (e *Engine) flip(ctx context.Context, r *run, out abt2.Outcome, rule func(*abt2.State, abt2.ProductName, abt2.Actor) error) (abt2.Outcome, error) {
 	q := r.request
-	begun := time.Now()
-	out.Prepared = begun.Sub(r.begun)
-	s, err := e.Store.Update(ctx, func(s *abt2.State) error { return rule(s, q.Product, abt2.Actor{Now: begun}) })
-	if err != nil {
-		return abt2.Outcome{}, err
-	}
-	p, sess := s.Products[q.Product], s.Session(q.Product)
-	mark, err := e.publish(ctx)
+	out, mark, err := e.turn(ctx, r, out, rule)
 	if err != nil {
 		return out, err
 	}
-	r.report("", "flip", "environment %d is online; edges and routers confirm", out.To)
-	ack, cancel := context.WithTimeout(ctx, q.AckTimeout)
-	defer cancel()
-	c := e.confirm(ack, mark, isStamper, func(missing []string) {
-		r.report("", "await", "waiting for %s", strings.Join(missing, ", "))
-	})
-	if ctx.Err() != nil {
-		return out, context.Cause(ctx)
-	}
-	out.Unconfirmed = c.missing()
-	out.Switched = time.Since(begun)
-	if !c.edgesAt.IsZero() && len(c.processes) > 0 {
-		out.Switched = c.edgesAt.Sub(begun) // who has not confirmed is named; waiting for it was no part of the switch
-	}
-	out.Edges = len(e.syncers) - len(e.unconfirmedEdges(mark))
-	out.Cookie, out.Link = e.cookie(p, sess), e.link(p, sess)
-
 	r.report("", "settle", "unversioned names and jobs follow")
 	settle, cancelSettle := context.WithTimeout(ctx, q.SettleTimeout)
 	defer cancelSettle()
@@ -109,11 +85,58 @@ func (e *Engine) flip(ctx context.Context, r *run, out abt2.Outcome, rule func(*
 		out.Warnings = append(out.Warnings, fmt.Sprintf("not settled yet: %v; the server keeps at it, look: abt2 status", err))
 	}
 	out.Settled = time.Since(settling)
+	return e.turned(ctx, r, out, mark)
+}
+
+// turn makes the change that sends users elsewhere, in one transaction, and
+// waits for every edge and every other stamper to apply it.
+func (e *Engine) turn(ctx context.Context, r *run, out abt2.Outcome, rule func(*abt2.State, abt2.ProductName, abt2.Actor) error) (abt2.Outcome, abt2.Mark, error) {
+	q := r.request
+	begun := time.Now()
+	out.Prepared = begun.Sub(r.begun)
+	s, err := e.Store.Update(ctx, func(s *abt2.State) error { return rule(s, q.Product, abt2.Actor{Now: begun}) })
+	if err != nil {
+		return abt2.Outcome{}, abt2.Mark{}, err
+	}
+	p, sess := s.Products[q.Product], s.Session(q.Product)
+	mark, err := e.publish(ctx)
+	if err != nil {
+		return out, mark, err
+	}
+	r.report("", "flip", "%s; edges and routers confirm", turnText(out))
+	ack, cancel := context.WithTimeout(ctx, q.AckTimeout)
+	defer cancel()
+	c := e.confirm(ack, mark, isStamper, func(missing []string) {
+		r.report("", "await", "waiting for %s", strings.Join(missing, ", "))
+	})
+	if ctx.Err() != nil {
+		return out, mark, context.Cause(ctx)
+	}
+	out.Unconfirmed = c.missing()
+	out.Switched = time.Since(begun)
+	if !c.edgesAt.IsZero() && len(c.processes) > 0 {
+		out.Switched = c.edgesAt.Sub(begun) // who has not confirmed is named; waiting for it was no part of the switch
+	}
+	out.Edges = len(e.syncers) - len(e.unconfirmedEdges(mark))
+	out.Cookie, out.Link = e.cookie(p, sess), e.link(p, sess)
+	return out, mark, nil
+}
+
+func turnText(out abt2.Outcome) string {
+	if out.Share != 0 {
+		return fmt.Sprintf("environment %d is for %s of the visitors", out.To, out.Share)
+	}
+	return fmt.Sprintf("environment %d is online", out.To)
+}
+
+// turned completes what is told of a turn.
+func (e *Engine) turned(ctx context.Context, r *run, out abt2.Outcome, mark abt2.Mark) (abt2.Outcome, error) {
 	out.Routers = e.confirmedProcesses(mark)
-	if s, err = e.Store.State(ctx); err != nil {
+	s, err := e.Store.State(ctx)
+	if err != nil {
 		return out, err
 	}
-	out.Next = nextFor(s, q.Product, q.Operator)
+	out.Next = nextFor(s, r.request.Product, r.request.Operator)
 	return out, nil
 }
 

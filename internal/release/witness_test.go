@@ -70,6 +70,17 @@ func (g *gateway) Apply(_ context.Context, r abt2.EdgeRoutes) error {
 				g.blame("revision %d: %s is online and has lost its last instance", r.Table.Mark.Revision, id)
 			}
 		}
+		if s, ok := r.Shares[p.Name]; ok {
+			e := environments[s.Environment]
+			if e.ID == 0 || e.ID == p.Online || !e.WasOnline {
+				g.blame("revision %d: %s of the visitors go to environment %d, of which the table has %+v", r.Table.Mark.Revision, s.Share, s.Environment, e)
+			}
+			for _, id := range e.Modules {
+				if versions[id].Kind != abt2.KindJob && len(versions[id].Instances) == 0 {
+					g.blame("revision %d: %s has no instance, and visitors are served from it", r.Table.Mark.Revision, id)
+				}
+			}
+		}
 		for _, id := range r.Tokens {
 			if _, known := environments[id]; !known || id == p.Online {
 				g.blame("revision %d: a token selects environment %d, online is %d", r.Table.Mark.Revision, id, p.Online)
@@ -78,6 +89,9 @@ func (g *gateway) Apply(_ context.Context, r abt2.EdgeRoutes) error {
 	}
 	return nil
 }
+
+// Abilities implements abt2.Abler.
+func (g *gateway) Abilities() []abt2.Ability { return abt2.Abilities[:] }
 
 // Read implements abt2.Edge.
 func (g *gateway) Read(context.Context) (abt2.EdgeRoutes, error) {
@@ -157,6 +171,13 @@ func (g *gateway) checkTokens(t *testing.T, s *abt2.State) {
 	}
 	if fmt.Sprint(g.routes.Tokens) != fmt.Sprint(want) {
 		t.Errorf("tokens select %v, want %v", g.routes.Tokens, want)
+	}
+	shares := map[abt2.ProductName]abt2.VisitorShare{}
+	if sess := s.Session(abt2.DefaultProduct); sess != nil && sess.Share != 0 {
+		shares[abt2.DefaultProduct] = abt2.VisitorShare{Environment: sess.Preview, Share: sess.Share, Salt: sess.ID.String()}
+	}
+	if fmt.Sprint(g.routes.Shares) != fmt.Sprint(shares) {
+		t.Errorf("shares are %v, want %v", g.routes.Shares, shares)
 	}
 }
 

@@ -19,6 +19,7 @@ type edge struct {
 	mu     sync.Mutex
 	routes abt2.EdgeRoutes
 	down   bool
+	unable bool          // it can do nothing with visitors
 	passes int           // applies that go through before the rest waits
 	held   chan struct{} // closed when nothing waits any more; nil: nothing is held
 }
@@ -74,6 +75,16 @@ func (e *edge) Apply(ctx context.Context, r abt2.EdgeRoutes) error {
 	return nil
 }
 
+// Abilities implements abt2.Abler.
+func (e *edge) Abilities() []abt2.Ability {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.unable {
+		return nil
+	}
+	return abt2.Abilities[:]
+}
+
 func (e *edge) Read(context.Context) (abt2.EdgeRoutes, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -90,6 +101,12 @@ func (e *edge) describe() string {
 	var b strings.Builder
 	for _, p := range e.routes.Table.Products {
 		fmt.Fprintf(&b, "%s: online %d, preview %d, backup %d, %d tokens\n", p.Name, p.Online, p.Preview, p.Backup, len(e.routes.Tokens))
+		if s, ok := e.routes.Shares[p.Name]; ok {
+			fmt.Fprintf(&b, "  %s of the visitors in %d, chosen by session %s\n", s.Share, s.Environment, s.Salt)
+		}
+		if s, ok := e.routes.Skew[p.Name]; ok {
+			fmt.Fprintf(&b, "  pages kept for %s by a key of %d bytes, which prints as %v\n", s.Keep, len(s.Key), s)
+		}
 	}
 	for _, v := range e.routes.Table.Versions {
 		fmt.Fprintf(&b, "  %s × %d\n", v.ID, len(v.Instances))

@@ -53,8 +53,7 @@ func haproxyURL(ctx context.Context, c Config) (string, error) {
 	return "http://" + address, err
 }
 
-// startHAProxy returns the HAProxy that runs, which it starts if none does, and
-// says what it lacks.
+// startHAProxy returns the HAProxy that runs, which it starts if none does.
 func startHAProxy(ctx context.Context, c Config, url, pages string) (*haproxy.Edge, release.EdgeTarget, error) {
 	h, err := newHAProxy(c, pages)
 	if err != nil {
@@ -62,9 +61,6 @@ func startHAProxy(ctx context.Context, c Config, url, pages string) (*haproxy.Ed
 	}
 	if _, err := h.Ready(ctx); err != nil {
 		return nil, release.EdgeTarget{}, err
-	}
-	for _, l := range h.Limits() {
-		c.Log.Warn("what HAProxy lacks", "limit", l)
 	}
 	return h, release.EdgeTarget{ID: haproxyID, Edge: h, Address: url}, nil
 }

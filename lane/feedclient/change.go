@@ -42,7 +42,7 @@ func changedRoutes(base *feedpb.EdgeRoutes, c *feedpb.RoutesChange) (*feedpb.Edg
 	if err != nil {
 		return nil, err
 	}
-	out := &feedpb.EdgeRoutes{Table: table, Tokens: map[string]uint64{}}
+	out := &feedpb.EdgeRoutes{Table: table, Tokens: map[string]uint64{}, Visitors: c.GetVisitors()}
 	maps.Copy(out.Tokens, base.GetTokens())
 	for _, digest := range c.GetRemovedTokens() {
 		if _, ok := out.Tokens[digest]; !ok {

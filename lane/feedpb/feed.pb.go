@@ -478,7 +478,9 @@ type Hello struct {
 	Incarnation string `protobuf:"bytes,9,opt,name=incarnation,proto3" json:"incarnation,omitempty"` // random, drawn when the process started
 	// It takes TableChange or RoutesChange. A router that does not say so receives
 	// whole tables or routes only.
-	Changes       bool `protobuf:"varint,10,opt,name=changes,proto3" json:"changes,omitempty"`
+	Changes bool `protobuf:"varint,10,opt,name=changes,proto3" json:"changes,omitempty"`
+	// What it can do with visitors, of an edge: share, skew.
+	Abilities     []string `protobuf:"bytes,11,rep,name=abilities,proto3" json:"abilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -581,6 +583,13 @@ func (x *Hello) GetChanges() bool {
 		return x.Changes
 	}
 	return false
+}
+
+func (x *Hello) GetAbilities() []string {
+	if x != nil {
+		return x.Abilities
+	}
+	return nil
 }
 
 // Applied answers a table, routes, or a change of either: the router serves from
@@ -1062,6 +1071,7 @@ type EdgeRoutes struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Table         *Table                 `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"`
 	Tokens        map[string]uint64      `protobuf:"bytes,2,rep,name=tokens,proto3" json:"tokens,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // digest → environment
+	Visitors      *Visitors              `protobuf:"bytes,3,opt,name=visitors,proto3" json:"visitors,omitempty"`                                                                        // absent: no product does anything with its visitors
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1110,19 +1120,80 @@ func (x *EdgeRoutes) GetTokens() map[string]uint64 {
 	return nil
 }
 
+func (x *EdgeRoutes) GetVisitors() *Visitors {
+	if x != nil {
+		return x.Visitors
+	}
+	return nil
+}
+
+// Visitors is what edges do with the visitors of products.
+type Visitors struct {
+	state         protoimpl.MessageState     `protogen:"open.v1"`
+	Shares        map[string]*Visitors_Share `protobuf:"bytes,1,rep,name=shares,proto3" json:"shares,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by product
+	Skew          map[string]*Visitors_Skew  `protobuf:"bytes,2,rep,name=skew,proto3" json:"skew,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`     // by product
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Visitors) Reset() {
+	*x = Visitors{}
+	mi := &file_feedpb_feed_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Visitors) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Visitors) ProtoMessage() {}
+
+func (x *Visitors) ProtoReflect() protoreflect.Message {
+	mi := &file_feedpb_feed_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Visitors.ProtoReflect.Descriptor instead.
+func (*Visitors) Descriptor() ([]byte, []int) {
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Visitors) GetShares() map[string]*Visitors_Share {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
+func (x *Visitors) GetSkew() map[string]*Visitors_Skew {
+	if x != nil {
+		return x.Skew
+	}
+	return nil
+}
+
 // RoutesChange turns the routes of mark table.from into those of table.to.
 type RoutesChange struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Table         *TableChange           `protobuf:"bytes,1,opt,name=table,proto3" json:"table,omitempty"`
 	RemovedTokens []string               `protobuf:"bytes,2,rep,name=removed_tokens,json=removedTokens,proto3" json:"removed_tokens,omitempty"`                                         // digests
 	Tokens        map[string]uint64      `protobuf:"bytes,3,rep,name=tokens,proto3" json:"tokens,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // added, or with another environment
+	Visitors      *Visitors              `protobuf:"bytes,4,opt,name=visitors,proto3" json:"visitors,omitempty"`                                                                        // the whole, in the place of what was there
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RoutesChange) Reset() {
 	*x = RoutesChange{}
-	mi := &file_feedpb_feed_proto_msgTypes[13]
+	mi := &file_feedpb_feed_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1134,7 +1205,7 @@ func (x *RoutesChange) String() string {
 func (*RoutesChange) ProtoMessage() {}
 
 func (x *RoutesChange) ProtoReflect() protoreflect.Message {
-	mi := &file_feedpb_feed_proto_msgTypes[13]
+	mi := &file_feedpb_feed_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1147,7 +1218,7 @@ func (x *RoutesChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoutesChange.ProtoReflect.Descriptor instead.
 func (*RoutesChange) Descriptor() ([]byte, []int) {
-	return file_feedpb_feed_proto_rawDescGZIP(), []int{13}
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RoutesChange) GetTable() *TableChange {
@@ -1171,6 +1242,13 @@ func (x *RoutesChange) GetTokens() map[string]uint64 {
 	return nil
 }
 
+func (x *RoutesChange) GetVisitors() *Visitors {
+	if x != nil {
+		return x.Visitors
+	}
+	return nil
+}
+
 // Table is what routers know, whole. Lists are sorted by identity: products by
 // name, environments by id, versions by module and number, names by module.
 type Table struct {
@@ -1187,7 +1265,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_feedpb_feed_proto_msgTypes[14]
+	mi := &file_feedpb_feed_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +1277,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_feedpb_feed_proto_msgTypes[14]
+	mi := &file_feedpb_feed_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +1290,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_feedpb_feed_proto_rawDescGZIP(), []int{14}
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Table) GetMark() *Mark {
@@ -1283,7 +1361,7 @@ type TableChange struct {
 
 func (x *TableChange) Reset() {
 	*x = TableChange{}
-	mi := &file_feedpb_feed_proto_msgTypes[15]
+	mi := &file_feedpb_feed_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1373,7 @@ func (x *TableChange) String() string {
 func (*TableChange) ProtoMessage() {}
 
 func (x *TableChange) ProtoReflect() protoreflect.Message {
-	mi := &file_feedpb_feed_proto_msgTypes[15]
+	mi := &file_feedpb_feed_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1386,7 @@ func (x *TableChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableChange.ProtoReflect.Descriptor instead.
 func (*TableChange) Descriptor() ([]byte, []int) {
-	return file_feedpb_feed_proto_rawDescGZIP(), []int{15}
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TableChange) GetFrom() *Mark {
@@ -1402,7 +1480,7 @@ type Product struct {
 
 func (x *Product) Reset() {
 	*x = Product{}
-	mi := &file_feedpb_feed_proto_msgTypes[16]
+	mi := &file_feedpb_feed_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1414,7 +1492,7 @@ func (x *Product) String() string {
 func (*Product) ProtoMessage() {}
 
 func (x *Product) ProtoReflect() protoreflect.Message {
-	mi := &file_feedpb_feed_proto_msgTypes[16]
+	mi := &file_feedpb_feed_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1427,7 +1505,7 @@ func (x *Product) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Product.ProtoReflect.Descriptor instead.
 func (*Product) Descriptor() ([]byte, []int) {
-	return file_feedpb_feed_proto_rawDescGZIP(), []int{16}
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Product) GetName() string {
@@ -1478,7 +1556,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_feedpb_feed_proto_msgTypes[17]
+	mi := &file_feedpb_feed_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1568,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_feedpb_feed_proto_msgTypes[17]
+	mi := &file_feedpb_feed_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +1581,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_feedpb_feed_proto_rawDescGZIP(), []int{17}
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Environment) GetId() uint64 {
@@ -1551,7 +1629,7 @@ type Version struct {
 
 func (x *Version) Reset() {
 	*x = Version{}
-	mi := &file_feedpb_feed_proto_msgTypes[18]
+	mi := &file_feedpb_feed_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1563,7 +1641,7 @@ func (x *Version) String() string {
 func (*Version) ProtoMessage() {}
 
 func (x *Version) ProtoReflect() protoreflect.Message {
-	mi := &file_feedpb_feed_proto_msgTypes[18]
+	mi := &file_feedpb_feed_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1576,7 +1654,7 @@ func (x *Version) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Version.ProtoReflect.Descriptor instead.
 func (*Version) Descriptor() ([]byte, []int) {
-	return file_feedpb_feed_proto_rawDescGZIP(), []int{18}
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Version) GetId() string {
@@ -1632,7 +1710,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_feedpb_feed_proto_msgTypes[19]
+	mi := &file_feedpb_feed_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +1722,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_feedpb_feed_proto_msgTypes[19]
+	mi := &file_feedpb_feed_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +1735,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_feedpb_feed_proto_rawDescGZIP(), []int{19}
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Instance) GetId() string {
@@ -1686,7 +1764,7 @@ type Name struct {
 
 func (x *Name) Reset() {
 	*x = Name{}
-	mi := &file_feedpb_feed_proto_msgTypes[20]
+	mi := &file_feedpb_feed_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +1776,7 @@ func (x *Name) String() string {
 func (*Name) ProtoMessage() {}
 
 func (x *Name) ProtoReflect() protoreflect.Message {
-	mi := &file_feedpb_feed_proto_msgTypes[20]
+	mi := &file_feedpb_feed_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +1789,7 @@ func (x *Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Name.ProtoReflect.Descriptor instead.
 func (*Name) Descriptor() ([]byte, []int) {
-	return file_feedpb_feed_proto_rawDescGZIP(), []int{20}
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Name) GetModule() string {
@@ -1733,6 +1811,123 @@ func (x *Name) GetAddress() string {
 		return x.Address
 	}
 	return ""
+}
+
+// Share sends a share of a product's visitors to an environment: those with
+// the first four bytes of the sha256 of salt, a slash and their cookie
+// abt2-visitor, modulo 10,000, less than parts.
+type Visitors_Share struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Environment   uint64                 `protobuf:"varint,1,opt,name=environment,proto3" json:"environment,omitempty"`
+	Parts         uint32                 `protobuf:"varint,2,opt,name=parts,proto3" json:"parts,omitempty"` // of 10,000
+	Salt          string                 `protobuf:"bytes,3,opt,name=salt,proto3" json:"salt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Visitors_Share) Reset() {
+	*x = Visitors_Share{}
+	mi := &file_feedpb_feed_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Visitors_Share) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Visitors_Share) ProtoMessage() {}
+
+func (x *Visitors_Share) ProtoReflect() protoreflect.Message {
+	mi := &file_feedpb_feed_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Visitors_Share.ProtoReflect.Descriptor instead.
+func (*Visitors_Share) Descriptor() ([]byte, []int) {
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{13, 2}
+}
+
+func (x *Visitors_Share) GetEnvironment() uint64 {
+	if x != nil {
+		return x.Environment
+	}
+	return 0
+}
+
+func (x *Visitors_Share) GetParts() uint32 {
+	if x != nil {
+		return x.Parts
+	}
+	return 0
+}
+
+func (x *Visitors_Share) GetSalt() string {
+	if x != nil {
+		return x.Salt
+	}
+	return ""
+}
+
+// Skew sends what a page asks for to the environment that it came from, which
+// its cookie abt2-page names, signed with the key.
+type Visitors_Skew struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	KeepMs        uint64                 `protobuf:"varint,1,opt,name=keep_ms,json=keepMs,proto3" json:"keep_ms,omitempty"` // how long after the page's load
+	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Visitors_Skew) Reset() {
+	*x = Visitors_Skew{}
+	mi := &file_feedpb_feed_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Visitors_Skew) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Visitors_Skew) ProtoMessage() {}
+
+func (x *Visitors_Skew) ProtoReflect() protoreflect.Message {
+	mi := &file_feedpb_feed_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Visitors_Skew.ProtoReflect.Descriptor instead.
+func (*Visitors_Skew) Descriptor() ([]byte, []int) {
+	return file_feedpb_feed_proto_rawDescGZIP(), []int{13, 3}
+}
+
+func (x *Visitors_Skew) GetKeepMs() uint64 {
+	if x != nil {
+		return x.KeepMs
+	}
+	return 0
+}
+
+func (x *Visitors_Skew) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
 }
 
 var File_feedpb_feed_proto protoreflect.FileDescriptor
@@ -1759,7 +1954,7 @@ const file_feedpb_feed_proto_rawDesc = "" +
 	"\amessageJ\x04\b\x06\x10\n" +
 	"\"%\n" +
 	"\aWelcome\x12\x1a\n" +
-	"\bprotocol\x18\x01 \x01(\rR\bprotocol\"\xc0\x02\n" +
+	"\bprotocol\x18\x01 \x01(\rR\bprotocol\"\xde\x02\n" +
 	"\x05Hello\x12\x1b\n" +
 	"\trouter_id\x18\x01 \x01(\tR\brouterId\x12&\n" +
 	"\x04role\x18\x02 \x01(\x0e2\x12.abt2.feed.v1.RoleR\x04role\x12\x1a\n" +
@@ -1771,7 +1966,8 @@ const file_feedpb_feed_proto_rawDesc = "" +
 	"\astamper\x18\b \x01(\bR\astamper\x12 \n" +
 	"\vincarnation\x18\t \x01(\tR\vincarnation\x12\x18\n" +
 	"\achanges\x18\n" +
-	" \x01(\bR\achangesJ\x04\b\v\x10\x10\"i\n" +
+	" \x01(\bR\achanges\x12\x1c\n" +
+	"\tabilities\x18\v \x03(\tR\tabilitiesJ\x04\b\f\x10\x10\"i\n" +
 	"\aApplied\x12&\n" +
 	"\x04mark\x18\x01 \x01(\v2\x12.abt2.feed.v1.MarkR\x04mark\x12\x18\n" +
 	"\arefused\x18\x02 \x01(\tR\arefused\x12\x16\n" +
@@ -1811,22 +2007,40 @@ const file_feedpb_feed_proto_rawDesc = "" +
 	"\venvironment\x18\x01 \x01(\x04R\venvironment\"8\n" +
 	"\x04Mark\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"\xb6\x01\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\xea\x01\n" +
 	"\n" +
 	"EdgeRoutes\x12)\n" +
 	"\x05table\x18\x01 \x01(\v2\x13.abt2.feed.v1.TableR\x05table\x12<\n" +
-	"\x06tokens\x18\x02 \x03(\v2$.abt2.feed.v1.EdgeRoutes.TokensEntryR\x06tokens\x1a9\n" +
-	"\vTokensEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01J\x04\b\x03\x10\n" +
-	"\"\xe7\x01\n" +
-	"\fRoutesChange\x12/\n" +
-	"\x05table\x18\x01 \x01(\v2\x19.abt2.feed.v1.TableChangeR\x05table\x12%\n" +
-	"\x0eremoved_tokens\x18\x02 \x03(\tR\rremovedTokens\x12>\n" +
-	"\x06tokens\x18\x03 \x03(\v2&.abt2.feed.v1.RoutesChange.TokensEntryR\x06tokens\x1a9\n" +
+	"\x06tokens\x18\x02 \x03(\v2$.abt2.feed.v1.EdgeRoutes.TokensEntryR\x06tokens\x122\n" +
+	"\bvisitors\x18\x03 \x01(\v2\x16.abt2.feed.v1.VisitorsR\bvisitors\x1a9\n" +
 	"\vTokensEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01J\x04\b\x04\x10\n" +
+	"\"\xb3\x03\n" +
+	"\bVisitors\x12:\n" +
+	"\x06shares\x18\x01 \x03(\v2\".abt2.feed.v1.Visitors.SharesEntryR\x06shares\x124\n" +
+	"\x04skew\x18\x02 \x03(\v2 .abt2.feed.v1.Visitors.SkewEntryR\x04skew\x1aW\n" +
+	"\vSharesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x122\n" +
+	"\x05value\x18\x02 \x01(\v2\x1c.abt2.feed.v1.Visitors.ShareR\x05value:\x028\x01\x1aT\n" +
+	"\tSkewEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x121\n" +
+	"\x05value\x18\x02 \x01(\v2\x1b.abt2.feed.v1.Visitors.SkewR\x05value:\x028\x01\x1aS\n" +
+	"\x05Share\x12 \n" +
+	"\venvironment\x18\x01 \x01(\x04R\venvironment\x12\x14\n" +
+	"\x05parts\x18\x02 \x01(\rR\x05parts\x12\x12\n" +
+	"\x04salt\x18\x03 \x01(\tR\x04salt\x1a1\n" +
+	"\x04Skew\x12\x17\n" +
+	"\akeep_ms\x18\x01 \x01(\x04R\x06keepMs\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\"\x9b\x02\n" +
+	"\fRoutesChange\x12/\n" +
+	"\x05table\x18\x01 \x01(\v2\x19.abt2.feed.v1.TableChangeR\x05table\x12%\n" +
+	"\x0eremoved_tokens\x18\x02 \x03(\tR\rremovedTokens\x12>\n" +
+	"\x06tokens\x18\x03 \x03(\v2&.abt2.feed.v1.RoutesChange.TokensEntryR\x06tokens\x122\n" +
+	"\bvisitors\x18\x04 \x01(\v2\x16.abt2.feed.v1.VisitorsR\bvisitors\x1a9\n" +
+	"\vTokensEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01J\x04\b\x05\x10\n" +
 	"\"\xb5\x02\n" +
 	"\x05Table\x12&\n" +
 	"\x04mark\x18\x01 \x01(\v2\x12.abt2.feed.v1.MarkR\x04mark\x12/\n" +
@@ -1897,35 +2111,40 @@ func file_feedpb_feed_proto_rawDescGZIP() []byte {
 }
 
 var file_feedpb_feed_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_feedpb_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_feedpb_feed_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_feedpb_feed_proto_goTypes = []any{
-	(Role)(0),             // 0: abt2.feed.v1.Role
-	(Read_Subject)(0),     // 1: abt2.feed.v1.Read.Subject
-	(*RouterMessage)(nil), // 2: abt2.feed.v1.RouterMessage
-	(*ServerMessage)(nil), // 3: abt2.feed.v1.ServerMessage
-	(*Welcome)(nil),       // 4: abt2.feed.v1.Welcome
-	(*Hello)(nil),         // 5: abt2.feed.v1.Hello
-	(*Applied)(nil),       // 6: abt2.feed.v1.Applied
-	(*Report)(nil),        // 7: abt2.feed.v1.Report
-	(*Carried)(nil),       // 8: abt2.feed.v1.Carried
-	(*ServedRoutes)(nil),  // 9: abt2.feed.v1.ServedRoutes
-	(*Goodbye)(nil),       // 10: abt2.feed.v1.Goodbye
-	(*Read)(nil),          // 11: abt2.feed.v1.Read
-	(*FetchRequest)(nil),  // 12: abt2.feed.v1.FetchRequest
-	(*Mark)(nil),          // 13: abt2.feed.v1.Mark
-	(*EdgeRoutes)(nil),    // 14: abt2.feed.v1.EdgeRoutes
-	(*RoutesChange)(nil),  // 15: abt2.feed.v1.RoutesChange
-	(*Table)(nil),         // 16: abt2.feed.v1.Table
-	(*TableChange)(nil),   // 17: abt2.feed.v1.TableChange
-	(*Product)(nil),       // 18: abt2.feed.v1.Product
-	(*Environment)(nil),   // 19: abt2.feed.v1.Environment
-	(*Version)(nil),       // 20: abt2.feed.v1.Version
-	(*Instance)(nil),      // 21: abt2.feed.v1.Instance
-	(*Name)(nil),          // 22: abt2.feed.v1.Name
-	nil,                   // 23: abt2.feed.v1.Report.CarriedEntry
-	nil,                   // 24: abt2.feed.v1.Report.MixedEntry
-	nil,                   // 25: abt2.feed.v1.EdgeRoutes.TokensEntry
-	nil,                   // 26: abt2.feed.v1.RoutesChange.TokensEntry
+	(Role)(0),              // 0: abt2.feed.v1.Role
+	(Read_Subject)(0),      // 1: abt2.feed.v1.Read.Subject
+	(*RouterMessage)(nil),  // 2: abt2.feed.v1.RouterMessage
+	(*ServerMessage)(nil),  // 3: abt2.feed.v1.ServerMessage
+	(*Welcome)(nil),        // 4: abt2.feed.v1.Welcome
+	(*Hello)(nil),          // 5: abt2.feed.v1.Hello
+	(*Applied)(nil),        // 6: abt2.feed.v1.Applied
+	(*Report)(nil),         // 7: abt2.feed.v1.Report
+	(*Carried)(nil),        // 8: abt2.feed.v1.Carried
+	(*ServedRoutes)(nil),   // 9: abt2.feed.v1.ServedRoutes
+	(*Goodbye)(nil),        // 10: abt2.feed.v1.Goodbye
+	(*Read)(nil),           // 11: abt2.feed.v1.Read
+	(*FetchRequest)(nil),   // 12: abt2.feed.v1.FetchRequest
+	(*Mark)(nil),           // 13: abt2.feed.v1.Mark
+	(*EdgeRoutes)(nil),     // 14: abt2.feed.v1.EdgeRoutes
+	(*Visitors)(nil),       // 15: abt2.feed.v1.Visitors
+	(*RoutesChange)(nil),   // 16: abt2.feed.v1.RoutesChange
+	(*Table)(nil),          // 17: abt2.feed.v1.Table
+	(*TableChange)(nil),    // 18: abt2.feed.v1.TableChange
+	(*Product)(nil),        // 19: abt2.feed.v1.Product
+	(*Environment)(nil),    // 20: abt2.feed.v1.Environment
+	(*Version)(nil),        // 21: abt2.feed.v1.Version
+	(*Instance)(nil),       // 22: abt2.feed.v1.Instance
+	(*Name)(nil),           // 23: abt2.feed.v1.Name
+	nil,                    // 24: abt2.feed.v1.Report.CarriedEntry
+	nil,                    // 25: abt2.feed.v1.Report.MixedEntry
+	nil,                    // 26: abt2.feed.v1.EdgeRoutes.TokensEntry
+	nil,                    // 27: abt2.feed.v1.Visitors.SharesEntry
+	nil,                    // 28: abt2.feed.v1.Visitors.SkewEntry
+	(*Visitors_Share)(nil), // 29: abt2.feed.v1.Visitors.Share
+	(*Visitors_Skew)(nil),  // 30: abt2.feed.v1.Visitors.Skew
+	nil,                    // 31: abt2.feed.v1.RoutesChange.TokensEntry
 }
 var file_feedpb_feed_proto_depIdxs = []int32{
 	5,  // 0: abt2.feed.v1.RouterMessage.hello:type_name -> abt2.feed.v1.Hello
@@ -1933,45 +2152,51 @@ var file_feedpb_feed_proto_depIdxs = []int32{
 	7,  // 2: abt2.feed.v1.RouterMessage.report:type_name -> abt2.feed.v1.Report
 	9,  // 3: abt2.feed.v1.RouterMessage.routes:type_name -> abt2.feed.v1.ServedRoutes
 	10, // 4: abt2.feed.v1.RouterMessage.goodbye:type_name -> abt2.feed.v1.Goodbye
-	16, // 5: abt2.feed.v1.ServerMessage.table:type_name -> abt2.feed.v1.Table
+	17, // 5: abt2.feed.v1.ServerMessage.table:type_name -> abt2.feed.v1.Table
 	14, // 6: abt2.feed.v1.ServerMessage.routes:type_name -> abt2.feed.v1.EdgeRoutes
 	11, // 7: abt2.feed.v1.ServerMessage.read:type_name -> abt2.feed.v1.Read
-	17, // 8: abt2.feed.v1.ServerMessage.table_change:type_name -> abt2.feed.v1.TableChange
-	15, // 9: abt2.feed.v1.ServerMessage.routes_change:type_name -> abt2.feed.v1.RoutesChange
+	18, // 8: abt2.feed.v1.ServerMessage.table_change:type_name -> abt2.feed.v1.TableChange
+	16, // 9: abt2.feed.v1.ServerMessage.routes_change:type_name -> abt2.feed.v1.RoutesChange
 	4,  // 10: abt2.feed.v1.ServerMessage.welcome:type_name -> abt2.feed.v1.Welcome
 	0,  // 11: abt2.feed.v1.Hello.role:type_name -> abt2.feed.v1.Role
 	13, // 12: abt2.feed.v1.Hello.applied:type_name -> abt2.feed.v1.Mark
 	13, // 13: abt2.feed.v1.Applied.mark:type_name -> abt2.feed.v1.Mark
-	23, // 14: abt2.feed.v1.Report.carried:type_name -> abt2.feed.v1.Report.CarriedEntry
-	24, // 15: abt2.feed.v1.Report.mixed:type_name -> abt2.feed.v1.Report.MixedEntry
+	24, // 14: abt2.feed.v1.Report.carried:type_name -> abt2.feed.v1.Report.CarriedEntry
+	25, // 15: abt2.feed.v1.Report.mixed:type_name -> abt2.feed.v1.Report.MixedEntry
 	14, // 16: abt2.feed.v1.ServedRoutes.routes:type_name -> abt2.feed.v1.EdgeRoutes
 	1,  // 17: abt2.feed.v1.Read.subject:type_name -> abt2.feed.v1.Read.Subject
-	16, // 18: abt2.feed.v1.EdgeRoutes.table:type_name -> abt2.feed.v1.Table
-	25, // 19: abt2.feed.v1.EdgeRoutes.tokens:type_name -> abt2.feed.v1.EdgeRoutes.TokensEntry
-	17, // 20: abt2.feed.v1.RoutesChange.table:type_name -> abt2.feed.v1.TableChange
-	26, // 21: abt2.feed.v1.RoutesChange.tokens:type_name -> abt2.feed.v1.RoutesChange.TokensEntry
-	13, // 22: abt2.feed.v1.Table.mark:type_name -> abt2.feed.v1.Mark
-	18, // 23: abt2.feed.v1.Table.products:type_name -> abt2.feed.v1.Product
-	19, // 24: abt2.feed.v1.Table.environments:type_name -> abt2.feed.v1.Environment
-	20, // 25: abt2.feed.v1.Table.versions:type_name -> abt2.feed.v1.Version
-	22, // 26: abt2.feed.v1.Table.names:type_name -> abt2.feed.v1.Name
-	13, // 27: abt2.feed.v1.TableChange.from:type_name -> abt2.feed.v1.Mark
-	13, // 28: abt2.feed.v1.TableChange.to:type_name -> abt2.feed.v1.Mark
-	18, // 29: abt2.feed.v1.TableChange.products:type_name -> abt2.feed.v1.Product
-	19, // 30: abt2.feed.v1.TableChange.environments:type_name -> abt2.feed.v1.Environment
-	20, // 31: abt2.feed.v1.TableChange.versions:type_name -> abt2.feed.v1.Version
-	22, // 32: abt2.feed.v1.TableChange.names:type_name -> abt2.feed.v1.Name
-	21, // 33: abt2.feed.v1.Version.instances:type_name -> abt2.feed.v1.Instance
-	8,  // 34: abt2.feed.v1.Report.CarriedEntry.value:type_name -> abt2.feed.v1.Carried
-	2,  // 35: abt2.feed.v1.FeedService.Join:input_type -> abt2.feed.v1.RouterMessage
-	12, // 36: abt2.feed.v1.FeedService.Fetch:input_type -> abt2.feed.v1.FetchRequest
-	3,  // 37: abt2.feed.v1.FeedService.Join:output_type -> abt2.feed.v1.ServerMessage
-	16, // 38: abt2.feed.v1.FeedService.Fetch:output_type -> abt2.feed.v1.Table
-	37, // [37:39] is the sub-list for method output_type
-	35, // [35:37] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	17, // 18: abt2.feed.v1.EdgeRoutes.table:type_name -> abt2.feed.v1.Table
+	26, // 19: abt2.feed.v1.EdgeRoutes.tokens:type_name -> abt2.feed.v1.EdgeRoutes.TokensEntry
+	15, // 20: abt2.feed.v1.EdgeRoutes.visitors:type_name -> abt2.feed.v1.Visitors
+	27, // 21: abt2.feed.v1.Visitors.shares:type_name -> abt2.feed.v1.Visitors.SharesEntry
+	28, // 22: abt2.feed.v1.Visitors.skew:type_name -> abt2.feed.v1.Visitors.SkewEntry
+	18, // 23: abt2.feed.v1.RoutesChange.table:type_name -> abt2.feed.v1.TableChange
+	31, // 24: abt2.feed.v1.RoutesChange.tokens:type_name -> abt2.feed.v1.RoutesChange.TokensEntry
+	15, // 25: abt2.feed.v1.RoutesChange.visitors:type_name -> abt2.feed.v1.Visitors
+	13, // 26: abt2.feed.v1.Table.mark:type_name -> abt2.feed.v1.Mark
+	19, // 27: abt2.feed.v1.Table.products:type_name -> abt2.feed.v1.Product
+	20, // 28: abt2.feed.v1.Table.environments:type_name -> abt2.feed.v1.Environment
+	21, // 29: abt2.feed.v1.Table.versions:type_name -> abt2.feed.v1.Version
+	23, // 30: abt2.feed.v1.Table.names:type_name -> abt2.feed.v1.Name
+	13, // 31: abt2.feed.v1.TableChange.from:type_name -> abt2.feed.v1.Mark
+	13, // 32: abt2.feed.v1.TableChange.to:type_name -> abt2.feed.v1.Mark
+	19, // 33: abt2.feed.v1.TableChange.products:type_name -> abt2.feed.v1.Product
+	20, // 34: abt2.feed.v1.TableChange.environments:type_name -> abt2.feed.v1.Environment
+	21, // 35: abt2.feed.v1.TableChange.versions:type_name -> abt2.feed.v1.Version
+	23, // 36: abt2.feed.v1.TableChange.names:type_name -> abt2.feed.v1.Name
+	22, // 37: abt2.feed.v1.Version.instances:type_name -> abt2.feed.v1.Instance
+	8,  // 38: abt2.feed.v1.Report.CarriedEntry.value:type_name -> abt2.feed.v1.Carried
+	29, // 39: abt2.feed.v1.Visitors.SharesEntry.value:type_name -> abt2.feed.v1.Visitors.Share
+	30, // 40: abt2.feed.v1.Visitors.SkewEntry.value:type_name -> abt2.feed.v1.Visitors.Skew
+	2,  // 41: abt2.feed.v1.FeedService.Join:input_type -> abt2.feed.v1.RouterMessage
+	12, // 42: abt2.feed.v1.FeedService.Fetch:input_type -> abt2.feed.v1.FetchRequest
+	3,  // 43: abt2.feed.v1.FeedService.Join:output_type -> abt2.feed.v1.ServerMessage
+	17, // 44: abt2.feed.v1.FeedService.Fetch:output_type -> abt2.feed.v1.Table
+	43, // [43:45] is the sub-list for method output_type
+	41, // [41:43] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_feedpb_feed_proto_init() }
@@ -2000,7 +2225,7 @@ func file_feedpb_feed_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_feedpb_feed_proto_rawDesc), len(file_feedpb_feed_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   25,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -222,6 +222,8 @@ func headerRulesOf(clusters map[string]cluster, probe string) []headerRule {
 	stamp := []action{
 		{"REQ_HEADER_SET", []string{"Baggage", "abt2.env=%bfe_cluster"}},
 		{"REQ_COOKIE_DEL", []string{tokenCookie}},
+		{"REQ_COOKIE_DEL", []string{abt2.VisitorCookie}},
+		{"REQ_COOKIE_DEL", []string{abt2.PageCookie}},
 	}
 	for _, name := range []string{toHeader, tokenHeader, servedHeader, "Abt2_Env", "Abt2_To", "Abt2_Token", "Abt2_Served"} {
 		stamp = append(stamp, action{"REQ_HEADER_DEL", []string{name}})

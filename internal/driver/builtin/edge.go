@@ -16,9 +16,11 @@ type Link interface {
 	Apply(ctx context.Context, edgeID string, r abt2.EdgeRoutes) error
 	// Read is abt2.Edge's. The names it returns are those that listen.
 	Read(ctx context.Context, edgeID string) (abt2.EdgeRoutes, error)
+	// Abilities lists what the edge said it can do when it last came.
+	Abilities(edgeID string) []abt2.Ability
 }
 
-// Edge is one built-in edge. It implements abt2.Edge.
+// Edge is one built-in edge. It implements abt2.Edge and abt2.Abler.
 type Edge struct {
 	link Link
 	id   string
@@ -32,6 +34,9 @@ func NewEdge(link Link, id string) *Edge { return &Edge{link, id} }
 func (e *Edge) Apply(ctx context.Context, r abt2.EdgeRoutes) error {
 	return e.link.Apply(ctx, e.id, r)
 }
+
+// Abilities implements abt2.Abler: an edge of an earlier program has fewer.
+func (e *Edge) Abilities() []abt2.Ability { return e.link.Abilities(e.id) }
 
 // Read implements abt2.Edge.
 func (e *Edge) Read(ctx context.Context) (abt2.EdgeRoutes, error) {

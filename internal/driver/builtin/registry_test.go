@@ -25,6 +25,8 @@ func (e *edges) Apply(context.Context, string, abt2.EdgeRoutes) error {
 	return errors.New("a registry applies nothing")
 }
 
+func (e *edges) Abilities(string) []abt2.Ability { return nil }
+
 func (e *edges) Read(ctx context.Context, id string) (abt2.EdgeRoutes, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

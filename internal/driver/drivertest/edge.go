@@ -59,7 +59,8 @@ type EdgeFixture struct {
 	KeepsToInstance bool
 }
 
-// Edge is what every abt2.Edge promises. The factory returns a fresh gateway
+// Edge is what every abt2.Edge promises, and of an abt2.Abler what it says it
+// can do. The factory returns a fresh gateway
 // that serves nothing yet, and ends it when its test does.
 func Edge(t *testing.T, factory func(t *testing.T) EdgeFixture) {
 	for _, test := range []struct {
@@ -98,6 +99,14 @@ func Edge(t *testing.T, factory func(t *testing.T) EdgeFixture) {
 		{"ShowsAndMendsDrift", edgeMendsDrift},
 		{"ComesBackAfterACrash", edgeComesBack},
 		{"LosesNothingWhenUpgraded", edgeUpgrades},
+		{"SendsAShareOfVisitors", edgeSendsAShare},
+		{"KeepsAShareToItsProduct", edgeKeepsAShareToItsProduct},
+		{"PutsTokensBeforeShares", edgePutsTokensBeforeShares},
+		{"RemembersSharesAfterACrash", edgeRemembersShares},
+		{"KeepsPagesTogether", edgeKeepsPagesTogether},
+		{"RefusesForgedPages", edgeRefusesForgedPages},
+		{"LetsPagesExpire", edgeLetsPagesExpire},
+		{"KeepsCachesFromMixing", edgeKeepsCachesFromMixing},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, newGateway(t, factory(t))) })
 	}

@@ -50,6 +50,7 @@ func edgeKeepsForeign(t *testing.T, g *gateway) {
 		{"abt2=TOKEN", ""},
 		{"abt2=TOKEN; a=1", "a=1"},
 		{"a=1; abt2=TOKEN", "a=1"},
+		{"abt2-page=1.2.abc; a=1; abt2-visitor=TOKEN; abt2-pages=1", "a=1; abt2-pages=1"},
 		{`a="x"; abt2=TOKEN; xabt2=1; abt2x=2; b=a abt2 b`, `a="x"; xabt2=1; abt2x=2; b=a abt2 b`},
 	} {
 		res := g.get(t, "/", http.Header{"Cookie": {strings.ReplaceAll(c.sent, "TOKEN", string(tokenPreview))}})

@@ -146,6 +146,11 @@ func (g *gateway) apply(t *testing.T, edit func(*abt2.Table), tokens map[abt2.To
 			delete(r.Whole, digest)
 		}
 	}
+	g.applyRoutes(t, r)
+}
+
+func (g *gateway) applyRoutes(t *testing.T, r abt2.EdgeRoutes) {
+	t.Helper()
 	if err := g.Edge.Apply(t.Context(), r); err != nil {
 		t.Fatalf("Apply revision %d: %v", g.revision, err)
 	}

@@ -116,6 +116,9 @@ func (e *Edge) Apply(_ context.Context, r abt2.EdgeRoutes) error {
 	return nil
 }
 
+// Abilities implements abt2.Abler.
+func (e *Edge) Abilities() []abt2.Ability { return abt2.Abilities[:] }
+
 // Read implements abt2.Edge.
 func (e *Edge) Read(context.Context) (abt2.EdgeRoutes, error) {
 	e.mu.Lock()
@@ -139,6 +142,7 @@ type destination struct {
 	instances []abt2.TableInstance
 	version   abt2.VersionID
 	served    string // Abt2-Served of the answer; empty: none
+	visit     *visit // nil: nothing is done with the visitor
 }
 
 // ServeHTTP routes one request.
@@ -190,6 +194,9 @@ func find(routes *abt2.EdgeRoutes, r *http.Request, lost bool) (d destination, s
 		return d, http.StatusServiceUnavailable, "nothing online yet"
 	case !chosen:
 		d.env = online
+		if token == "" {
+			d.visit = receive(routes, p, &d, r)
+		}
 	}
 	if token != "" {
 		d.served = d.env.ID.String() + " " + string(roleOf(p, d.env.ID))
@@ -300,6 +307,8 @@ func tokenOf(h http.Header) (token abt2.Token, ok bool) {
 
 var isToken = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
+var ourCookie = regexp.MustCompile(`(?i)^\s*abt2(-page|-visitor)?\s*(=|$)`)
+
 // forward sends the request to one instance after the other until one takes it.
 // A request with a body is sent to another only if nothing was listening.
 func (e *Edge) forward(w http.ResponseWriter, r *http.Request, d destination) {
@@ -318,6 +327,9 @@ func (e *Edge) forward(w http.ResponseWriter, r *http.Request, d destination) {
 			res.Header.Del("Abt2-Served")
 			if d.served != "" {
 				res.Header.Del("Cache-Control") // the gateway's own stands already
+			}
+			if d.visit != nil {
+				d.visit.answer(res.Header, d.env.ID)
 			}
 			return nil
 		},
@@ -350,7 +362,7 @@ func stampHeader(h http.Header, d destination) {
 	cookies := ""
 	for _, line := range h["Cookie"] {
 		for pair := range strings.SplitSeq(line, ";") {
-			if !strings.HasPrefix(strings.ToLower(strings.TrimSpace(pair)), "abt2=") {
+			if !ourCookie.MatchString(pair) {
 				cookies += ";" + pair
 			}
 		}

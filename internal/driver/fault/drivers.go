@@ -124,6 +124,14 @@ func (f *edge) Apply(ctx context.Context, r abt2.EdgeRoutes) error {
 	return f.plan.Call(ctx, "Edge.Apply", func() error { return f.inner.Apply(ctx, r) })
 }
 
+// Abilities implements abt2.Abler, for an edge that does.
+func (f *edge) Abilities() []abt2.Ability {
+	if able, ok := f.inner.(abt2.Abler); ok {
+		return able.Abilities()
+	}
+	return nil
+}
+
 func (f *edge) Read(ctx context.Context) (out abt2.EdgeRoutes, err error) {
 	err = f.plan.call(ctx, "Edge.Read", func() error {
 		out, err = f.inner.Read(ctx)

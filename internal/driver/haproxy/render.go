@@ -46,12 +46,12 @@ type configBackend struct {
 
 type configServer struct{ Name, Address string }
 
-// Our cookie in a Cookie header, in any case (RFC 6265, section 5.4: pairs are
+// Our cookies in a Cookie header, in any case (RFC 6265, section 5.4: pairs are
 // separated by semicolons and quotation marks protect nothing), and our member
 // of baggage (W3C Baggage, section 3.3.1), its key as the most liberal reader
 // would decode it.
 const (
-	ourCookie   = `abt2[ \t]*(?:=[^;]*)?`
+	ourCookie   = `abt2(?:-page|-visitor)?[ \t]*(?:=[^;]*)?`
 	cookieFirst = `(?i)^[ \t]*` + ourCookie + `(?:;[ \t]*|$)(.*)$`
 	cookieLater = `(?i)^(.*?);[ \t]*` + ourCookie + `(;.*)?$`
 	cookieAny   = `(?i)(?:^|;)[ \t]*` + ourCookie + `(?:;|$)`

@@ -780,6 +780,113 @@ func (*DropResponse) Descriptor() ([]byte, []int) {
 	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{11}
 }
 
+type SetProductRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	By      *By                    `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	Product string                 `protobuf:"bytes,2,opt,name=product,proto3" json:"product,omitempty"`
+	// For how long after a page's load what it asks for goes to the environment
+	// that it came from: 1 second to 1 hour, or 0 for no skew protection. Left out:
+	// stays.
+	Skew          *durationpb.Duration `protobuf:"bytes,3,opt,name=skew,proto3" json:"skew,omitempty"`
+	DryRun        bool                 `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetProductRequest) Reset() {
+	*x = SetProductRequest{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetProductRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetProductRequest) ProtoMessage() {}
+
+func (x *SetProductRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetProductRequest.ProtoReflect.Descriptor instead.
+func (*SetProductRequest) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SetProductRequest) GetBy() *By {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *SetProductRequest) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *SetProductRequest) GetSkew() *durationpb.Duration {
+	if x != nil {
+		return x.Skew
+	}
+	return nil
+}
+
+func (x *SetProductRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type SetProductResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetProductResponse) Reset() {
+	*x = SetProductResponse{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetProductResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetProductResponse) ProtoMessage() {}
+
+func (x *SetProductResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetProductResponse.ProtoReflect.Descriptor instead.
+func (*SetProductResponse) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{13}
+}
+
 type ForgetRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	By      *By                    `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
@@ -793,7 +900,7 @@ type ForgetRequest struct {
 
 func (x *ForgetRequest) Reset() {
 	*x = ForgetRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[12]
+	mi := &file_abt2_v1_operator_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +912,7 @@ func (x *ForgetRequest) String() string {
 func (*ForgetRequest) ProtoMessage() {}
 
 func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[12]
+	mi := &file_abt2_v1_operator_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +925,7 @@ func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetRequest.ProtoReflect.Descriptor instead.
 func (*ForgetRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{12}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ForgetRequest) GetBy() *By {
@@ -857,7 +964,7 @@ type ForgetResponse struct {
 
 func (x *ForgetResponse) Reset() {
 	*x = ForgetResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[13]
+	mi := &file_abt2_v1_operator_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -869,7 +976,7 @@ func (x *ForgetResponse) String() string {
 func (*ForgetResponse) ProtoMessage() {}
 
 func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[13]
+	mi := &file_abt2_v1_operator_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -882,7 +989,7 @@ func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetResponse.ProtoReflect.Descriptor instead.
 func (*ForgetResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{13}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{15}
 }
 
 type DisturbRequest struct {
@@ -902,7 +1009,7 @@ type DisturbRequest struct {
 
 func (x *DisturbRequest) Reset() {
 	*x = DisturbRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[14]
+	mi := &file_abt2_v1_operator_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -914,7 +1021,7 @@ func (x *DisturbRequest) String() string {
 func (*DisturbRequest) ProtoMessage() {}
 
 func (x *DisturbRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[14]
+	mi := &file_abt2_v1_operator_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -927,7 +1034,7 @@ func (x *DisturbRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisturbRequest.ProtoReflect.Descriptor instead.
 func (*DisturbRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{14}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DisturbRequest) GetBy() *By {
@@ -974,7 +1081,7 @@ type DisturbResponse struct {
 
 func (x *DisturbResponse) Reset() {
 	*x = DisturbResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[15]
+	mi := &file_abt2_v1_operator_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1093,7 @@ func (x *DisturbResponse) String() string {
 func (*DisturbResponse) ProtoMessage() {}
 
 func (x *DisturbResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[15]
+	mi := &file_abt2_v1_operator_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1106,7 @@ func (x *DisturbResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisturbResponse.ProtoReflect.Descriptor instead.
 func (*DisturbResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{15}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DisturbResponse) GetFault() *Fault {
@@ -1022,7 +1129,7 @@ type Fault struct {
 
 func (x *Fault) Reset() {
 	*x = Fault{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[16]
+	mi := &file_abt2_v1_operator_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1034,7 +1141,7 @@ func (x *Fault) String() string {
 func (*Fault) ProtoMessage() {}
 
 func (x *Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[16]
+	mi := &file_abt2_v1_operator_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1047,7 +1154,7 @@ func (x *Fault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault.ProtoReflect.Descriptor instead.
 func (*Fault) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{16}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Fault) GetKind() string {
@@ -1083,7 +1190,7 @@ type RemoveRequest struct {
 
 func (x *RemoveRequest) Reset() {
 	*x = RemoveRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[17]
+	mi := &file_abt2_v1_operator_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1095,7 +1202,7 @@ func (x *RemoveRequest) String() string {
 func (*RemoveRequest) ProtoMessage() {}
 
 func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[17]
+	mi := &file_abt2_v1_operator_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1108,7 +1215,7 @@ func (x *RemoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveRequest.ProtoReflect.Descriptor instead.
 func (*RemoveRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{17}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RemoveRequest) GetBy() *By {
@@ -1147,7 +1254,7 @@ type RemoveResponse struct {
 
 func (x *RemoveResponse) Reset() {
 	*x = RemoveResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[18]
+	mi := &file_abt2_v1_operator_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1266,7 @@ func (x *RemoveResponse) String() string {
 func (*RemoveResponse) ProtoMessage() {}
 
 func (x *RemoveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[18]
+	mi := &file_abt2_v1_operator_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1279,7 @@ func (x *RemoveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveResponse.ProtoReflect.Descriptor instead.
 func (*RemoveResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{18}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{20}
 }
 
 type PlanRequest struct {
@@ -1185,7 +1292,7 @@ type PlanRequest struct {
 
 func (x *PlanRequest) Reset() {
 	*x = PlanRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[19]
+	mi := &file_abt2_v1_operator_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1197,7 +1304,7 @@ func (x *PlanRequest) String() string {
 func (*PlanRequest) ProtoMessage() {}
 
 func (x *PlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[19]
+	mi := &file_abt2_v1_operator_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1210,7 +1317,7 @@ func (x *PlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanRequest.ProtoReflect.Descriptor instead.
 func (*PlanRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{19}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PlanRequest) GetBy() *By {
@@ -1236,7 +1343,7 @@ type PlanResponse struct {
 
 func (x *PlanResponse) Reset() {
 	*x = PlanResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[20]
+	mi := &file_abt2_v1_operator_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1248,7 +1355,7 @@ func (x *PlanResponse) String() string {
 func (*PlanResponse) ProtoMessage() {}
 
 func (x *PlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[20]
+	mi := &file_abt2_v1_operator_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1261,7 +1368,7 @@ func (x *PlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanResponse.ProtoReflect.Descriptor instead.
 func (*PlanResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{20}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PlanResponse) GetLines() []*PlanLine {
@@ -1295,14 +1402,17 @@ type RunRequest struct {
 	// target. What they route until they do is answered 503.
 	Force bool `protobuf:"varint,12,opt,name=force,proto3" json:"force,omitempty"`
 	// Of rollback: do not ask the hooks that stand before it.
-	NoHooks       bool `protobuf:"varint,13,opt,name=no_hooks,json=noHooks,proto3" json:"no_hooks,omitempty"`
+	NoHooks bool `protobuf:"varint,13,opt,name=no_hooks,json=noHooks,proto3" json:"no_hooks,omitempty"`
+	// Of commit: for this share of the visitors, in hundredths of a percent. Zero:
+	// for all.
+	Share         uint32 `protobuf:"varint,16,opt,name=share,proto3" json:"share,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[21]
+	mi := &file_abt2_v1_operator_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1424,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[21]
+	mi := &file_abt2_v1_operator_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1437,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{21}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RunRequest) GetBy() *By {
@@ -1421,6 +1531,13 @@ func (x *RunRequest) GetNoHooks() bool {
 	return false
 }
 
+func (x *RunRequest) GetShare() uint32 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
 type RunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Event:
@@ -1434,7 +1551,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[22]
+	mi := &file_abt2_v1_operator_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1446,7 +1563,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[22]
+	mi := &file_abt2_v1_operator_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1459,7 +1576,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{22}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RunResponse) GetEvent() isRunResponse_Event {
@@ -1521,7 +1638,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[23]
+	mi := &file_abt2_v1_operator_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1533,7 +1650,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[23]
+	mi := &file_abt2_v1_operator_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1546,7 +1663,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{23}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Progress) GetModule() string {
@@ -1612,14 +1729,17 @@ type Outcome struct {
 	// The commands to go on with.
 	Next string `protobuf:"bytes,15,opt,name=next,proto3" json:"next,omitempty"`
 	// From the verb's begin to the flip.
-	Prepared      *durationpb.Duration `protobuf:"bytes,16,opt,name=prepared,proto3" json:"prepared,omitempty"`
+	Prepared *durationpb.Duration `protobuf:"bytes,16,opt,name=prepared,proto3" json:"prepared,omitempty"`
+	// The share of the visitors that is served from to, in hundredths of a percent.
+	// Zero: all are.
+	Share         uint32 `protobuf:"varint,18,opt,name=share,proto3" json:"share,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[24]
+	mi := &file_abt2_v1_operator_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1631,7 +1751,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[24]
+	mi := &file_abt2_v1_operator_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1644,7 +1764,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{24}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Outcome) GetVerb() string {
@@ -1759,6 +1879,13 @@ func (x *Outcome) GetPrepared() *durationpb.Duration {
 	return nil
 }
 
+func (x *Outcome) GetShare() uint32 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
 // Failure is a version that did not become healthy.
 type Failure struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1772,7 +1899,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[25]
+	mi := &file_abt2_v1_operator_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1784,7 +1911,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[25]
+	mi := &file_abt2_v1_operator_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1797,7 +1924,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{25}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Failure) GetVersion() string {
@@ -1830,7 +1957,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[26]
+	mi := &file_abt2_v1_operator_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +1969,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[26]
+	mi := &file_abt2_v1_operator_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +1982,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{26}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *StatusRequest) GetProduct() string {
@@ -1874,7 +2001,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[27]
+	mi := &file_abt2_v1_operator_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +2013,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[27]
+	mi := &file_abt2_v1_operator_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1899,7 +2026,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{27}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *StatusResponse) GetStatus() *Status {
@@ -1924,7 +2051,7 @@ type ValidateRequest struct {
 
 func (x *ValidateRequest) Reset() {
 	*x = ValidateRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[28]
+	mi := &file_abt2_v1_operator_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1936,7 +2063,7 @@ func (x *ValidateRequest) String() string {
 func (*ValidateRequest) ProtoMessage() {}
 
 func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[28]
+	mi := &file_abt2_v1_operator_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1949,7 +2076,7 @@ func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateRequest.ProtoReflect.Descriptor instead.
 func (*ValidateRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{28}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ValidateRequest) GetProduct() string {
@@ -2003,7 +2130,7 @@ type ValidateResponse struct {
 
 func (x *ValidateResponse) Reset() {
 	*x = ValidateResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[29]
+	mi := &file_abt2_v1_operator_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2015,7 +2142,7 @@ func (x *ValidateResponse) String() string {
 func (*ValidateResponse) ProtoMessage() {}
 
 func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[29]
+	mi := &file_abt2_v1_operator_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2028,7 +2155,7 @@ func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateResponse.ProtoReflect.Descriptor instead.
 func (*ValidateResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{29}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ValidateResponse) GetDifferences() []*Difference {
@@ -2049,7 +2176,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[30]
+	mi := &file_abt2_v1_operator_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +2188,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[30]
+	mi := &file_abt2_v1_operator_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2201,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{30}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *HistoryRequest) GetProduct() string {
@@ -2100,7 +2227,7 @@ type HistoryResponse struct {
 
 func (x *HistoryResponse) Reset() {
 	*x = HistoryResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[31]
+	mi := &file_abt2_v1_operator_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2112,7 +2239,7 @@ func (x *HistoryResponse) String() string {
 func (*HistoryResponse) ProtoMessage() {}
 
 func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[31]
+	mi := &file_abt2_v1_operator_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2125,7 +2252,7 @@ func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryResponse.ProtoReflect.Descriptor instead.
 func (*HistoryResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{31}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HistoryResponse) GetEvents() []*Event {
@@ -2144,7 +2271,7 @@ type EnvironmentRequest struct {
 
 func (x *EnvironmentRequest) Reset() {
 	*x = EnvironmentRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[32]
+	mi := &file_abt2_v1_operator_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2156,7 +2283,7 @@ func (x *EnvironmentRequest) String() string {
 func (*EnvironmentRequest) ProtoMessage() {}
 
 func (x *EnvironmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[32]
+	mi := &file_abt2_v1_operator_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2169,7 +2296,7 @@ func (x *EnvironmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvironmentRequest.ProtoReflect.Descriptor instead.
 func (*EnvironmentRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{32}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *EnvironmentRequest) GetId() uint64 {
@@ -2188,7 +2315,7 @@ type EnvironmentResponse struct {
 
 func (x *EnvironmentResponse) Reset() {
 	*x = EnvironmentResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[33]
+	mi := &file_abt2_v1_operator_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2200,7 +2327,7 @@ func (x *EnvironmentResponse) String() string {
 func (*EnvironmentResponse) ProtoMessage() {}
 
 func (x *EnvironmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[33]
+	mi := &file_abt2_v1_operator_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2213,7 +2340,7 @@ func (x *EnvironmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvironmentResponse.ProtoReflect.Descriptor instead.
 func (*EnvironmentResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{33}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *EnvironmentResponse) GetEnvironment() *EnvironmentStatus {
@@ -2239,7 +2366,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[34]
+	mi := &file_abt2_v1_operator_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2378,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[34]
+	mi := &file_abt2_v1_operator_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2391,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{34}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *LogsRequest) GetProduct() string {
@@ -2312,7 +2439,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[35]
+	mi := &file_abt2_v1_operator_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2324,7 +2451,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[35]
+	mi := &file_abt2_v1_operator_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2337,7 +2464,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{35}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *LogsResponse) GetData() []byte {
@@ -2365,7 +2492,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[36]
+	mi := &file_abt2_v1_operator_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2377,7 +2504,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[36]
+	mi := &file_abt2_v1_operator_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2390,7 +2517,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{36}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *LookupRequest) GetProduct() string {
@@ -2437,7 +2564,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[37]
+	mi := &file_abt2_v1_operator_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2449,7 +2576,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[37]
+	mi := &file_abt2_v1_operator_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2462,7 +2589,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{37}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *LookupResponse) GetLookup() *Lookup {
@@ -2488,7 +2615,7 @@ type Lookup struct {
 
 func (x *Lookup) Reset() {
 	*x = Lookup{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[38]
+	mi := &file_abt2_v1_operator_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2500,7 +2627,7 @@ func (x *Lookup) String() string {
 func (*Lookup) ProtoMessage() {}
 
 func (x *Lookup) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[38]
+	mi := &file_abt2_v1_operator_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2513,7 +2640,7 @@ func (x *Lookup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lookup.ProtoReflect.Descriptor instead.
 func (*Lookup) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{38}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Lookup) GetProduct() string {
@@ -2568,7 +2695,7 @@ type NamedInstance struct {
 
 func (x *NamedInstance) Reset() {
 	*x = NamedInstance{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[39]
+	mi := &file_abt2_v1_operator_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2580,7 +2707,7 @@ func (x *NamedInstance) String() string {
 func (*NamedInstance) ProtoMessage() {}
 
 func (x *NamedInstance) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[39]
+	mi := &file_abt2_v1_operator_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2593,7 +2720,7 @@ func (x *NamedInstance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamedInstance.ProtoReflect.Descriptor instead.
 func (*NamedInstance) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{39}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *NamedInstance) GetInstance() *InstanceStatus {
@@ -2633,7 +2760,7 @@ type GroupsRequest struct {
 
 func (x *GroupsRequest) Reset() {
 	*x = GroupsRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[40]
+	mi := &file_abt2_v1_operator_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2645,7 +2772,7 @@ func (x *GroupsRequest) String() string {
 func (*GroupsRequest) ProtoMessage() {}
 
 func (x *GroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[40]
+	mi := &file_abt2_v1_operator_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2658,7 +2785,7 @@ func (x *GroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsRequest.ProtoReflect.Descriptor instead.
 func (*GroupsRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{40}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GroupsRequest) GetProduct() string {
@@ -2677,7 +2804,7 @@ type GroupsResponse struct {
 
 func (x *GroupsResponse) Reset() {
 	*x = GroupsResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[41]
+	mi := &file_abt2_v1_operator_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2689,7 +2816,7 @@ func (x *GroupsResponse) String() string {
 func (*GroupsResponse) ProtoMessage() {}
 
 func (x *GroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[41]
+	mi := &file_abt2_v1_operator_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2702,7 +2829,7 @@ func (x *GroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsResponse.ProtoReflect.Descriptor instead.
 func (*GroupsResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{41}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GroupsResponse) GetGroups() []*Group {
@@ -2725,7 +2852,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[42]
+	mi := &file_abt2_v1_operator_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2737,7 +2864,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[42]
+	mi := &file_abt2_v1_operator_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2750,7 +2877,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{42}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Group) GetProduct() string {
@@ -2789,7 +2916,7 @@ type ChangeGroupRequest struct {
 
 func (x *ChangeGroupRequest) Reset() {
 	*x = ChangeGroupRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[43]
+	mi := &file_abt2_v1_operator_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2801,7 +2928,7 @@ func (x *ChangeGroupRequest) String() string {
 func (*ChangeGroupRequest) ProtoMessage() {}
 
 func (x *ChangeGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[43]
+	mi := &file_abt2_v1_operator_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2814,7 +2941,7 @@ func (x *ChangeGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeGroupRequest.ProtoReflect.Descriptor instead.
 func (*ChangeGroupRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{43}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ChangeGroupRequest) GetBy() *By {
@@ -2869,7 +2996,7 @@ type ChangeGroupResponse struct {
 
 func (x *ChangeGroupResponse) Reset() {
 	*x = ChangeGroupResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[44]
+	mi := &file_abt2_v1_operator_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2881,7 +3008,7 @@ func (x *ChangeGroupResponse) String() string {
 func (*ChangeGroupResponse) ProtoMessage() {}
 
 func (x *ChangeGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[44]
+	mi := &file_abt2_v1_operator_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2894,7 +3021,7 @@ func (x *ChangeGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeGroupResponse.ProtoReflect.Descriptor instead.
 func (*ChangeGroupResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{44}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ChangeGroupResponse) GetGroup() *Group {
@@ -2954,7 +3081,13 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x18\n" +
 	"\amodules\x18\x03 \x03(\tR\amodules\x12\x17\n" +
 	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"\x0e\n" +
-	"\fDropResponse\"w\n" +
+	"\fDropResponse\"\x92\x01\n" +
+	"\x11SetProductRequest\x12\x1b\n" +
+	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x18\n" +
+	"\aproduct\x18\x02 \x01(\tR\aproduct\x12-\n" +
+	"\x04skew\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04skew\x12\x17\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"\x14\n" +
+	"\x12SetProductResponse\"w\n" +
 	"\rForgetRequest\x12\x1b\n" +
 	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x16\n" +
@@ -2983,7 +3116,7 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\"7\n" +
 	"\fPlanResponse\x12'\n" +
-	"\x05lines\x18\x01 \x03(\v2\x11.abt2.v1.PlanLineR\x05lines\"\x91\x04\n" +
+	"\x05lines\x18\x01 \x03(\v2\x11.abt2.v1.PlanLineR\x05lines\"\xa7\x04\n" +
 	"\n" +
 	"RunRequest\x12\x1b\n" +
 	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x12\n" +
@@ -3000,7 +3133,8 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	" \x01(\v2\x19.google.protobuf.DurationR\rsettleTimeout\x12>\n" +
 	"\rdrain_timeout\x18\v \x01(\v2\x19.google.protobuf.DurationR\fdrainTimeout\x12\x14\n" +
 	"\x05force\x18\f \x01(\bR\x05force\x12\x19\n" +
-	"\bno_hooks\x18\r \x01(\bR\anoHooks\x1a8\n" +
+	"\bno_hooks\x18\r \x01(\bR\anoHooks\x12\x14\n" +
+	"\x05share\x18\x10 \x01(\rR\x05share\x1a8\n" +
 	"\n" +
 	"ScaleEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -3014,7 +3148,7 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x04step\x18\x02 \x01(\tR\x04step\x12\x12\n" +
 	"\x04text\x18\x03 \x01(\tR\x04text\x12\x12\n" +
 	"\x04done\x18\x04 \x01(\x05R\x04done\x12\x14\n" +
-	"\x05total\x18\x05 \x01(\x05R\x05total\"\xe6\x03\n" +
+	"\x05total\x18\x05 \x01(\x05R\x05total\"\xfc\x03\n" +
 	"\aOutcome\x12\x12\n" +
 	"\x04verb\x18\x01 \x01(\tR\x04verb\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x0e\n" +
@@ -3032,7 +3166,8 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x06cookie\x18\r \x01(\tR\x06cookie\x12\x12\n" +
 	"\x04link\x18\x0e \x01(\tR\x04link\x12\x12\n" +
 	"\x04next\x18\x0f \x01(\tR\x04next\x125\n" +
-	"\bprepared\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\bprepared\"M\n" +
+	"\bprepared\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\bprepared\x12\x14\n" +
+	"\x05share\x18\x12 \x01(\rR\x05share\"M\n" +
 	"\aFailure\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x10\n" +
@@ -3103,7 +3238,7 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\amodules\x18\x05 \x03(\tR\amodules\x12\x17\n" +
 	"\adry_run\x18\x06 \x01(\bR\x06dryRun\";\n" +
 	"\x13ChangeGroupResponse\x12$\n" +
-	"\x05group\x18\x01 \x01(\v2\x0e.abt2.v1.GroupR\x05group2\xab\b\n" +
+	"\x05group\x18\x01 \x01(\v2\x0e.abt2.v1.GroupR\x05group2\xf2\b\n" +
 	"\x0fOperatorService\x12;\n" +
 	"\x05Start\x12\x15.abt2.v1.StartRequest\x1a\x16.abt2.v1.StartResponse\"\x03\x90\x02\x01\x129\n" +
 	"\x06Create\x12\x16.abt2.v1.CreateRequest\x1a\x17.abt2.v1.CreateResponse\x120\n" +
@@ -3115,7 +3250,9 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x06Status\x12\x16.abt2.v1.StatusRequest\x1a\x17.abt2.v1.StatusResponse\"\x03\x90\x02\x01\x12D\n" +
 	"\bValidate\x12\x18.abt2.v1.ValidateRequest\x1a\x19.abt2.v1.ValidateResponse\"\x03\x90\x02\x01\x12A\n" +
 	"\aHistory\x12\x17.abt2.v1.HistoryRequest\x1a\x18.abt2.v1.HistoryResponse\"\x03\x90\x02\x01\x12M\n" +
-	"\vEnvironment\x12\x1b.abt2.v1.EnvironmentRequest\x1a\x1c.abt2.v1.EnvironmentResponse\"\x03\x90\x02\x01\x129\n" +
+	"\vEnvironment\x12\x1b.abt2.v1.EnvironmentRequest\x1a\x1c.abt2.v1.EnvironmentResponse\"\x03\x90\x02\x01\x12E\n" +
+	"\n" +
+	"SetProduct\x12\x1a.abt2.v1.SetProductRequest\x1a\x1b.abt2.v1.SetProductResponse\x129\n" +
 	"\x06Forget\x12\x16.abt2.v1.ForgetRequest\x1a\x17.abt2.v1.ForgetResponse\x12<\n" +
 	"\aDisturb\x12\x17.abt2.v1.DisturbRequest\x1a\x18.abt2.v1.DisturbResponse\x12>\n" +
 	"\x06Lookup\x12\x16.abt2.v1.LookupRequest\x1a\x17.abt2.v1.LookupResponse\"\x03\x90\x02\x01\x12>\n" +
@@ -3135,7 +3272,7 @@ func file_abt2_v1_operator_proto_rawDescGZIP() []byte {
 	return file_abt2_v1_operator_proto_rawDescData
 }
 
-var file_abt2_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_abt2_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_abt2_v1_operator_proto_goTypes = []any{
 	(*ErrorDetail)(nil),         // 0: abt2.v1.ErrorDetail
 	(*By)(nil),                  // 1: abt2.v1.By
@@ -3149,132 +3286,138 @@ var file_abt2_v1_operator_proto_goTypes = []any{
 	(*PutAnswer)(nil),           // 9: abt2.v1.PutAnswer
 	(*DropRequest)(nil),         // 10: abt2.v1.DropRequest
 	(*DropResponse)(nil),        // 11: abt2.v1.DropResponse
-	(*ForgetRequest)(nil),       // 12: abt2.v1.ForgetRequest
-	(*ForgetResponse)(nil),      // 13: abt2.v1.ForgetResponse
-	(*DisturbRequest)(nil),      // 14: abt2.v1.DisturbRequest
-	(*DisturbResponse)(nil),     // 15: abt2.v1.DisturbResponse
-	(*Fault)(nil),               // 16: abt2.v1.Fault
-	(*RemoveRequest)(nil),       // 17: abt2.v1.RemoveRequest
-	(*RemoveResponse)(nil),      // 18: abt2.v1.RemoveResponse
-	(*PlanRequest)(nil),         // 19: abt2.v1.PlanRequest
-	(*PlanResponse)(nil),        // 20: abt2.v1.PlanResponse
-	(*RunRequest)(nil),          // 21: abt2.v1.RunRequest
-	(*RunResponse)(nil),         // 22: abt2.v1.RunResponse
-	(*Progress)(nil),            // 23: abt2.v1.Progress
-	(*Outcome)(nil),             // 24: abt2.v1.Outcome
-	(*Failure)(nil),             // 25: abt2.v1.Failure
-	(*StatusRequest)(nil),       // 26: abt2.v1.StatusRequest
-	(*StatusResponse)(nil),      // 27: abt2.v1.StatusResponse
-	(*ValidateRequest)(nil),     // 28: abt2.v1.ValidateRequest
-	(*ValidateResponse)(nil),    // 29: abt2.v1.ValidateResponse
-	(*HistoryRequest)(nil),      // 30: abt2.v1.HistoryRequest
-	(*HistoryResponse)(nil),     // 31: abt2.v1.HistoryResponse
-	(*EnvironmentRequest)(nil),  // 32: abt2.v1.EnvironmentRequest
-	(*EnvironmentResponse)(nil), // 33: abt2.v1.EnvironmentResponse
-	(*LogsRequest)(nil),         // 34: abt2.v1.LogsRequest
-	(*LogsResponse)(nil),        // 35: abt2.v1.LogsResponse
-	(*LookupRequest)(nil),       // 36: abt2.v1.LookupRequest
-	(*LookupResponse)(nil),      // 37: abt2.v1.LookupResponse
-	(*Lookup)(nil),              // 38: abt2.v1.Lookup
-	(*NamedInstance)(nil),       // 39: abt2.v1.NamedInstance
-	(*GroupsRequest)(nil),       // 40: abt2.v1.GroupsRequest
-	(*GroupsResponse)(nil),      // 41: abt2.v1.GroupsResponse
-	(*Group)(nil),               // 42: abt2.v1.Group
-	(*ChangeGroupRequest)(nil),  // 43: abt2.v1.ChangeGroupRequest
-	(*ChangeGroupResponse)(nil), // 44: abt2.v1.ChangeGroupResponse
-	nil,                         // 45: abt2.v1.RunRequest.ScaleEntry
-	(*Session)(nil),             // 46: abt2.v1.Session
-	(*Artifact)(nil),            // 47: abt2.v1.Artifact
-	(*ConfigPatch)(nil),         // 48: abt2.v1.ConfigPatch
-	(*FieldChange)(nil),         // 49: abt2.v1.FieldChange
-	(*durationpb.Duration)(nil), // 50: google.protobuf.Duration
-	(*PlanLine)(nil),            // 51: abt2.v1.PlanLine
-	(*Status)(nil),              // 52: abt2.v1.Status
-	(*Difference)(nil),          // 53: abt2.v1.Difference
-	(*Event)(nil),               // 54: abt2.v1.Event
-	(*EnvironmentStatus)(nil),   // 55: abt2.v1.EnvironmentStatus
-	(*InstanceStatus)(nil),      // 56: abt2.v1.InstanceStatus
+	(*SetProductRequest)(nil),   // 12: abt2.v1.SetProductRequest
+	(*SetProductResponse)(nil),  // 13: abt2.v1.SetProductResponse
+	(*ForgetRequest)(nil),       // 14: abt2.v1.ForgetRequest
+	(*ForgetResponse)(nil),      // 15: abt2.v1.ForgetResponse
+	(*DisturbRequest)(nil),      // 16: abt2.v1.DisturbRequest
+	(*DisturbResponse)(nil),     // 17: abt2.v1.DisturbResponse
+	(*Fault)(nil),               // 18: abt2.v1.Fault
+	(*RemoveRequest)(nil),       // 19: abt2.v1.RemoveRequest
+	(*RemoveResponse)(nil),      // 20: abt2.v1.RemoveResponse
+	(*PlanRequest)(nil),         // 21: abt2.v1.PlanRequest
+	(*PlanResponse)(nil),        // 22: abt2.v1.PlanResponse
+	(*RunRequest)(nil),          // 23: abt2.v1.RunRequest
+	(*RunResponse)(nil),         // 24: abt2.v1.RunResponse
+	(*Progress)(nil),            // 25: abt2.v1.Progress
+	(*Outcome)(nil),             // 26: abt2.v1.Outcome
+	(*Failure)(nil),             // 27: abt2.v1.Failure
+	(*StatusRequest)(nil),       // 28: abt2.v1.StatusRequest
+	(*StatusResponse)(nil),      // 29: abt2.v1.StatusResponse
+	(*ValidateRequest)(nil),     // 30: abt2.v1.ValidateRequest
+	(*ValidateResponse)(nil),    // 31: abt2.v1.ValidateResponse
+	(*HistoryRequest)(nil),      // 32: abt2.v1.HistoryRequest
+	(*HistoryResponse)(nil),     // 33: abt2.v1.HistoryResponse
+	(*EnvironmentRequest)(nil),  // 34: abt2.v1.EnvironmentRequest
+	(*EnvironmentResponse)(nil), // 35: abt2.v1.EnvironmentResponse
+	(*LogsRequest)(nil),         // 36: abt2.v1.LogsRequest
+	(*LogsResponse)(nil),        // 37: abt2.v1.LogsResponse
+	(*LookupRequest)(nil),       // 38: abt2.v1.LookupRequest
+	(*LookupResponse)(nil),      // 39: abt2.v1.LookupResponse
+	(*Lookup)(nil),              // 40: abt2.v1.Lookup
+	(*NamedInstance)(nil),       // 41: abt2.v1.NamedInstance
+	(*GroupsRequest)(nil),       // 42: abt2.v1.GroupsRequest
+	(*GroupsResponse)(nil),      // 43: abt2.v1.GroupsResponse
+	(*Group)(nil),               // 44: abt2.v1.Group
+	(*ChangeGroupRequest)(nil),  // 45: abt2.v1.ChangeGroupRequest
+	(*ChangeGroupResponse)(nil), // 46: abt2.v1.ChangeGroupResponse
+	nil,                         // 47: abt2.v1.RunRequest.ScaleEntry
+	(*Session)(nil),             // 48: abt2.v1.Session
+	(*Artifact)(nil),            // 49: abt2.v1.Artifact
+	(*ConfigPatch)(nil),         // 50: abt2.v1.ConfigPatch
+	(*FieldChange)(nil),         // 51: abt2.v1.FieldChange
+	(*durationpb.Duration)(nil), // 52: google.protobuf.Duration
+	(*PlanLine)(nil),            // 53: abt2.v1.PlanLine
+	(*Status)(nil),              // 54: abt2.v1.Status
+	(*Difference)(nil),          // 55: abt2.v1.Difference
+	(*Event)(nil),               // 56: abt2.v1.Event
+	(*EnvironmentStatus)(nil),   // 57: abt2.v1.EnvironmentStatus
+	(*InstanceStatus)(nil),      // 58: abt2.v1.InstanceStatus
 }
 var file_abt2_v1_operator_proto_depIdxs = []int32{
-	46, // 0: abt2.v1.StartResponse.session:type_name -> abt2.v1.Session
+	48, // 0: abt2.v1.StartResponse.session:type_name -> abt2.v1.Session
 	1,  // 1: abt2.v1.CreateRequest.by:type_name -> abt2.v1.By
-	46, // 2: abt2.v1.CreateResponse.session:type_name -> abt2.v1.Session
+	48, // 2: abt2.v1.CreateResponse.session:type_name -> abt2.v1.Session
 	1,  // 3: abt2.v1.PutRequest.by:type_name -> abt2.v1.By
 	7,  // 4: abt2.v1.PutRequest.modules:type_name -> abt2.v1.PutModule
-	47, // 5: abt2.v1.PutModule.artifact:type_name -> abt2.v1.Artifact
-	48, // 6: abt2.v1.PutModule.flags:type_name -> abt2.v1.ConfigPatch
+	49, // 5: abt2.v1.PutModule.artifact:type_name -> abt2.v1.Artifact
+	50, // 6: abt2.v1.PutModule.flags:type_name -> abt2.v1.ConfigPatch
 	9,  // 7: abt2.v1.PutResponse.answers:type_name -> abt2.v1.PutAnswer
-	49, // 8: abt2.v1.PutAnswer.changes:type_name -> abt2.v1.FieldChange
+	51, // 8: abt2.v1.PutAnswer.changes:type_name -> abt2.v1.FieldChange
 	1,  // 9: abt2.v1.DropRequest.by:type_name -> abt2.v1.By
-	1,  // 10: abt2.v1.ForgetRequest.by:type_name -> abt2.v1.By
-	1,  // 11: abt2.v1.DisturbRequest.by:type_name -> abt2.v1.By
-	50, // 12: abt2.v1.DisturbRequest.for:type_name -> google.protobuf.Duration
-	16, // 13: abt2.v1.DisturbResponse.fault:type_name -> abt2.v1.Fault
-	50, // 14: abt2.v1.Fault.for:type_name -> google.protobuf.Duration
-	1,  // 15: abt2.v1.RemoveRequest.by:type_name -> abt2.v1.By
-	1,  // 16: abt2.v1.PlanRequest.by:type_name -> abt2.v1.By
-	51, // 17: abt2.v1.PlanResponse.lines:type_name -> abt2.v1.PlanLine
-	1,  // 18: abt2.v1.RunRequest.by:type_name -> abt2.v1.By
-	45, // 19: abt2.v1.RunRequest.scale:type_name -> abt2.v1.RunRequest.ScaleEntry
-	50, // 20: abt2.v1.RunRequest.ack_timeout:type_name -> google.protobuf.Duration
-	50, // 21: abt2.v1.RunRequest.settle_timeout:type_name -> google.protobuf.Duration
-	50, // 22: abt2.v1.RunRequest.drain_timeout:type_name -> google.protobuf.Duration
-	23, // 23: abt2.v1.RunResponse.progress:type_name -> abt2.v1.Progress
-	24, // 24: abt2.v1.RunResponse.outcome:type_name -> abt2.v1.Outcome
-	50, // 25: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
-	50, // 26: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
-	25, // 27: abt2.v1.Outcome.failed:type_name -> abt2.v1.Failure
-	50, // 28: abt2.v1.Outcome.prepared:type_name -> google.protobuf.Duration
-	52, // 29: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
-	53, // 30: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
-	54, // 31: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
-	55, // 32: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
-	50, // 33: abt2.v1.LookupRequest.wait:type_name -> google.protobuf.Duration
-	38, // 34: abt2.v1.LookupResponse.lookup:type_name -> abt2.v1.Lookup
-	39, // 35: abt2.v1.Lookup.instances:type_name -> abt2.v1.NamedInstance
-	56, // 36: abt2.v1.NamedInstance.instance:type_name -> abt2.v1.InstanceStatus
-	42, // 37: abt2.v1.GroupsResponse.groups:type_name -> abt2.v1.Group
-	1,  // 38: abt2.v1.ChangeGroupRequest.by:type_name -> abt2.v1.By
-	42, // 39: abt2.v1.ChangeGroupResponse.group:type_name -> abt2.v1.Group
-	2,  // 40: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
-	4,  // 41: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
-	6,  // 42: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
-	10, // 43: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
-	17, // 44: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
-	19, // 45: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
-	21, // 46: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
-	26, // 47: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
-	28, // 48: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
-	30, // 49: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
-	32, // 50: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
-	12, // 51: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
-	14, // 52: abt2.v1.OperatorService.Disturb:input_type -> abt2.v1.DisturbRequest
-	36, // 53: abt2.v1.OperatorService.Lookup:input_type -> abt2.v1.LookupRequest
-	40, // 54: abt2.v1.OperatorService.Groups:input_type -> abt2.v1.GroupsRequest
-	43, // 55: abt2.v1.OperatorService.ChangeGroup:input_type -> abt2.v1.ChangeGroupRequest
-	34, // 56: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
-	3,  // 57: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
-	5,  // 58: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
-	8,  // 59: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
-	11, // 60: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
-	18, // 61: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
-	20, // 62: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
-	22, // 63: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
-	27, // 64: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
-	29, // 65: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
-	31, // 66: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
-	33, // 67: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
-	13, // 68: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
-	15, // 69: abt2.v1.OperatorService.Disturb:output_type -> abt2.v1.DisturbResponse
-	37, // 70: abt2.v1.OperatorService.Lookup:output_type -> abt2.v1.LookupResponse
-	41, // 71: abt2.v1.OperatorService.Groups:output_type -> abt2.v1.GroupsResponse
-	44, // 72: abt2.v1.OperatorService.ChangeGroup:output_type -> abt2.v1.ChangeGroupResponse
-	35, // 73: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
-	57, // [57:74] is the sub-list for method output_type
-	40, // [40:57] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	1,  // 10: abt2.v1.SetProductRequest.by:type_name -> abt2.v1.By
+	52, // 11: abt2.v1.SetProductRequest.skew:type_name -> google.protobuf.Duration
+	1,  // 12: abt2.v1.ForgetRequest.by:type_name -> abt2.v1.By
+	1,  // 13: abt2.v1.DisturbRequest.by:type_name -> abt2.v1.By
+	52, // 14: abt2.v1.DisturbRequest.for:type_name -> google.protobuf.Duration
+	18, // 15: abt2.v1.DisturbResponse.fault:type_name -> abt2.v1.Fault
+	52, // 16: abt2.v1.Fault.for:type_name -> google.protobuf.Duration
+	1,  // 17: abt2.v1.RemoveRequest.by:type_name -> abt2.v1.By
+	1,  // 18: abt2.v1.PlanRequest.by:type_name -> abt2.v1.By
+	53, // 19: abt2.v1.PlanResponse.lines:type_name -> abt2.v1.PlanLine
+	1,  // 20: abt2.v1.RunRequest.by:type_name -> abt2.v1.By
+	47, // 21: abt2.v1.RunRequest.scale:type_name -> abt2.v1.RunRequest.ScaleEntry
+	52, // 22: abt2.v1.RunRequest.ack_timeout:type_name -> google.protobuf.Duration
+	52, // 23: abt2.v1.RunRequest.settle_timeout:type_name -> google.protobuf.Duration
+	52, // 24: abt2.v1.RunRequest.drain_timeout:type_name -> google.protobuf.Duration
+	25, // 25: abt2.v1.RunResponse.progress:type_name -> abt2.v1.Progress
+	26, // 26: abt2.v1.RunResponse.outcome:type_name -> abt2.v1.Outcome
+	52, // 27: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
+	52, // 28: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
+	27, // 29: abt2.v1.Outcome.failed:type_name -> abt2.v1.Failure
+	52, // 30: abt2.v1.Outcome.prepared:type_name -> google.protobuf.Duration
+	54, // 31: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
+	55, // 32: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
+	56, // 33: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
+	57, // 34: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
+	52, // 35: abt2.v1.LookupRequest.wait:type_name -> google.protobuf.Duration
+	40, // 36: abt2.v1.LookupResponse.lookup:type_name -> abt2.v1.Lookup
+	41, // 37: abt2.v1.Lookup.instances:type_name -> abt2.v1.NamedInstance
+	58, // 38: abt2.v1.NamedInstance.instance:type_name -> abt2.v1.InstanceStatus
+	44, // 39: abt2.v1.GroupsResponse.groups:type_name -> abt2.v1.Group
+	1,  // 40: abt2.v1.ChangeGroupRequest.by:type_name -> abt2.v1.By
+	44, // 41: abt2.v1.ChangeGroupResponse.group:type_name -> abt2.v1.Group
+	2,  // 42: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
+	4,  // 43: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
+	6,  // 44: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
+	10, // 45: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
+	19, // 46: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
+	21, // 47: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
+	23, // 48: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
+	28, // 49: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
+	30, // 50: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
+	32, // 51: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
+	34, // 52: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
+	12, // 53: abt2.v1.OperatorService.SetProduct:input_type -> abt2.v1.SetProductRequest
+	14, // 54: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
+	16, // 55: abt2.v1.OperatorService.Disturb:input_type -> abt2.v1.DisturbRequest
+	38, // 56: abt2.v1.OperatorService.Lookup:input_type -> abt2.v1.LookupRequest
+	42, // 57: abt2.v1.OperatorService.Groups:input_type -> abt2.v1.GroupsRequest
+	45, // 58: abt2.v1.OperatorService.ChangeGroup:input_type -> abt2.v1.ChangeGroupRequest
+	36, // 59: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
+	3,  // 60: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
+	5,  // 61: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
+	8,  // 62: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
+	11, // 63: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
+	20, // 64: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
+	22, // 65: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
+	24, // 66: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
+	29, // 67: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
+	31, // 68: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
+	33, // 69: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
+	35, // 70: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
+	13, // 71: abt2.v1.OperatorService.SetProduct:output_type -> abt2.v1.SetProductResponse
+	15, // 72: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
+	17, // 73: abt2.v1.OperatorService.Disturb:output_type -> abt2.v1.DisturbResponse
+	39, // 74: abt2.v1.OperatorService.Lookup:output_type -> abt2.v1.LookupResponse
+	43, // 75: abt2.v1.OperatorService.Groups:output_type -> abt2.v1.GroupsResponse
+	46, // 76: abt2.v1.OperatorService.ChangeGroup:output_type -> abt2.v1.ChangeGroupResponse
+	37, // 77: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
+	60, // [60:78] is the sub-list for method output_type
+	42, // [42:60] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_abt2_v1_operator_proto_init() }
@@ -3284,18 +3427,18 @@ func file_abt2_v1_operator_proto_init() {
 	}
 	file_abt2_v1_release_proto_init()
 	file_abt2_v1_status_proto_init()
-	file_abt2_v1_operator_proto_msgTypes[22].OneofWrappers = []any{
+	file_abt2_v1_operator_proto_msgTypes[24].OneofWrappers = []any{
 		(*RunResponse_Progress)(nil),
 		(*RunResponse_Outcome)(nil),
 	}
-	file_abt2_v1_operator_proto_msgTypes[39].OneofWrappers = []any{}
+	file_abt2_v1_operator_proto_msgTypes[41].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_abt2_v1_operator_proto_rawDesc), len(file_abt2_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   46,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -46,7 +46,10 @@ type Session struct {
 	WasOnline uint64                 `protobuf:"varint,11,opt,name=was_online,json=wasOnline,proto3" json:"was_online,omitempty"`
 	Created   *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=created,proto3" json:"created,omitempty"`
 	// When state changed.
-	Changed       *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=changed,proto3" json:"changed,omitempty"`
+	Changed *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=changed,proto3" json:"changed,omitempty"`
+	// The share of the visitors that is served from the preview, in hundredths of a
+	// percent.
+	Share         uint32 `protobuf:"varint,16,opt,name=share,proto3" json:"share,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -170,6 +173,13 @@ func (x *Session) GetChanged() *timestamppb.Timestamp {
 		return x.Changed
 	}
 	return nil
+}
+
+func (x *Session) GetShare() uint32 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
 }
 
 // Target is what a session wants of one module.
@@ -854,7 +864,7 @@ var File_abt2_v1_release_proto protoreflect.FileDescriptor
 
 const file_abt2_v1_release_proto_rawDesc = "" +
 	"\n" +
-	"\x15abt2/v1/release.proto\x12\aabt2.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x03\n" +
+	"\x15abt2/v1/release.proto\x12\aabt2.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x04\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x1a\n" +
@@ -870,7 +880,8 @@ const file_abt2_v1_release_proto_rawDesc = "" +
 	"\n" +
 	"was_online\x18\v \x01(\x04R\twasOnline\x124\n" +
 	"\acreated\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
-	"\achanged\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\achanged\x1aK\n" +
+	"\achanged\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\achanged\x12\x14\n" +
+	"\x05share\x18\x10 \x01(\rR\x05share\x1aK\n" +
 	"\fTargetsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12%\n" +
 	"\x05value\x18\x02 \x01(\v2\x0f.abt2.v1.TargetR\x05value:\x028\x01\"~\n" +

@@ -9,6 +9,7 @@ package abt2v1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -46,7 +47,10 @@ type Status struct {
 	// Versions with fewer healthy instances than they should have.
 	Missing []*Shortage `protobuf:"bytes,20,rep,name=missing,proto3" json:"missing,omitempty"`
 	// What edges lack of what the built-in one does, a sentence each.
-	Limits        []string `protobuf:"bytes,21,rep,name=limits,proto3" json:"limits,omitempty"`
+	Limits []string `protobuf:"bytes,21,rep,name=limits,proto3" json:"limits,omitempty"`
+	// For how long after a page's load what it asks for goes to the environment
+	// that it came from. Left out: skew protection is off.
+	Skew          *durationpb.Duration `protobuf:"bytes,24,opt,name=skew,proto3" json:"skew,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -186,6 +190,13 @@ func (x *Status) GetLimits() []string {
 	return nil
 }
 
+func (x *Status) GetSkew() *durationpb.Duration {
+	if x != nil {
+		return x.Skew
+	}
+	return nil
+}
+
 // Shortage is a version that has fewer healthy instances than it should.
 type Shortage struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -261,11 +272,14 @@ type SessionStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// open or committed.
-	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
-	Operator      string                 `protobuf:"bytes,3,opt,name=operator,proto3" json:"operator,omitempty"`
-	Description   string                 `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
-	Created       *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created,proto3" json:"created,omitempty"`
-	Targets       []*PlanLine            `protobuf:"bytes,6,rep,name=targets,proto3" json:"targets,omitempty"`
+	State       string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	Operator    string                 `protobuf:"bytes,3,opt,name=operator,proto3" json:"operator,omitempty"`
+	Description string                 `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	Created     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created,proto3" json:"created,omitempty"`
+	Targets     []*PlanLine            `protobuf:"bytes,6,rep,name=targets,proto3" json:"targets,omitempty"`
+	// The share of the visitors that is served from the preview, in hundredths of a
+	// percent.
+	Share         uint32 `protobuf:"varint,10,opt,name=share,proto3" json:"share,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -340,6 +354,13 @@ func (x *SessionStatus) GetTargets() []*PlanLine {
 		return x.Targets
 	}
 	return nil
+}
+
+func (x *SessionStatus) GetShare() uint32 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
 }
 
 // EnvironmentStatus is an environment as it stands.
@@ -781,7 +802,10 @@ type Intent struct {
 	Modules  []string               `protobuf:"bytes,4,rep,name=modules,proto3" json:"modules,omitempty"`
 	Started  *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started,proto3" json:"started,omitempty"`
 	// Past the point of no return.
-	Decided       bool `protobuf:"varint,6,opt,name=decided,proto3" json:"decided,omitempty"`
+	Decided bool `protobuf:"varint,6,opt,name=decided,proto3" json:"decided,omitempty"`
+	// Of commit: for this share of the visitors, in hundredths of a percent. Zero:
+	// for all.
+	Share         uint32 `protobuf:"varint,10,opt,name=share,proto3" json:"share,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -856,6 +880,13 @@ func (x *Intent) GetDecided() bool {
 		return x.Decided
 	}
 	return false
+}
+
+func (x *Intent) GetShare() uint32 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
 }
 
 // Difference is one place where reality is not what it should be.
@@ -940,7 +971,7 @@ var File_abt2_v1_status_proto protoreflect.FileDescriptor
 
 const file_abt2_v1_status_proto_rawDesc = "" +
 	"\n" +
-	"\x14abt2/v1/status.proto\x12\aabt2.v1\x1a\x15abt2/v1/release.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x04\n" +
+	"\x14abt2/v1/status.proto\x12\aabt2.v1\x1a\x15abt2/v1/release.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x84\x05\n" +
 	"\x06Status\x12\x18\n" +
 	"\aproduct\x18\x01 \x01(\tR\aproduct\x120\n" +
 	"\asession\x18\x02 \x01(\v2\x16.abt2.v1.SessionStatusR\asession\x122\n" +
@@ -957,19 +988,22 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\x04next\x18\f \x01(\tR\x04next\x12\x16\n" +
 	"\x06faults\x18\r \x01(\bR\x06faults\x12+\n" +
 	"\amissing\x18\x14 \x03(\v2\x11.abt2.v1.ShortageR\amissing\x12\x16\n" +
-	"\x06limits\x18\x15 \x03(\tR\x06limits\"f\n" +
+	"\x06limits\x18\x15 \x03(\tR\x06limits\x12-\n" +
+	"\x04skew\x18\x18 \x01(\v2\x19.google.protobuf.DurationR\x04skew\"f\n" +
 	"\bShortage\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n" +
 	"\ahealthy\x18\x03 \x01(\x05R\ahealthy\x12\x12\n" +
-	"\x04want\x18\x04 \x01(\x05R\x04want\"\xd6\x01\n" +
+	"\x04want\x18\x04 \x01(\x05R\x04want\"\xec\x01\n" +
 	"\rSessionStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x1a\n" +
 	"\boperator\x18\x03 \x01(\tR\boperator\x12 \n" +
 	"\vdescription\x18\x04 \x01(\tR\vdescription\x124\n" +
 	"\acreated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12+\n" +
-	"\atargets\x18\x06 \x03(\v2\x11.abt2.v1.PlanLineR\atargets\"\xfc\x01\n" +
+	"\atargets\x18\x06 \x03(\v2\x11.abt2.v1.PlanLineR\atargets\x12\x14\n" +
+	"\x05share\x18\n" +
+	" \x01(\rR\x05share\"\xfc\x01\n" +
 	"\x11EnvironmentStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x12\n" +
@@ -1007,14 +1041,16 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\acarried\x18\t \x01(\x04R\acarried\"8\n" +
 	"\x04Mark\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"\xbe\x01\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\xd4\x01\n" +
 	"\x06Intent\x12\x12\n" +
 	"\x04verb\x18\x01 \x01(\tR\x04verb\x12\x1a\n" +
 	"\boperator\x18\x02 \x01(\tR\boperator\x12\x1a\n" +
 	"\bidentity\x18\x03 \x01(\tR\bidentity\x12\x18\n" +
 	"\amodules\x18\x04 \x03(\tR\amodules\x124\n" +
 	"\astarted\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12\x18\n" +
-	"\adecided\x18\x06 \x01(\bR\adecided\"x\n" +
+	"\adecided\x18\x06 \x01(\bR\adecided\x12\x14\n" +
+	"\x05share\x18\n" +
+	" \x01(\rR\x05share\"x\n" +
 	"\n" +
 	"Difference\x12\x12\n" +
 	"\x04part\x18\x01 \x01(\tR\x04part\x12\x16\n" +
@@ -1048,8 +1084,9 @@ var file_abt2_v1_status_proto_goTypes = []any{
 	(*Intent)(nil),                // 8: abt2.v1.Intent
 	(*Difference)(nil),            // 9: abt2.v1.Difference
 	nil,                           // 10: abt2.v1.EnvironmentStatus.ModulesEntry
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(*PlanLine)(nil),              // 12: abt2.v1.PlanLine
+	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*PlanLine)(nil),              // 13: abt2.v1.PlanLine
 }
 var file_abt2_v1_status_proto_depIdxs = []int32{
 	2,  // 0: abt2.v1.Status.session:type_name -> abt2.v1.SessionStatus
@@ -1061,16 +1098,17 @@ var file_abt2_v1_status_proto_depIdxs = []int32{
 	6,  // 6: abt2.v1.Status.routers:type_name -> abt2.v1.RouterStatus
 	8,  // 7: abt2.v1.Status.running:type_name -> abt2.v1.Intent
 	1,  // 8: abt2.v1.Status.missing:type_name -> abt2.v1.Shortage
-	11, // 9: abt2.v1.SessionStatus.created:type_name -> google.protobuf.Timestamp
-	12, // 10: abt2.v1.SessionStatus.targets:type_name -> abt2.v1.PlanLine
-	10, // 11: abt2.v1.EnvironmentStatus.modules:type_name -> abt2.v1.EnvironmentStatus.ModulesEntry
-	7,  // 12: abt2.v1.RouterStatus.applied:type_name -> abt2.v1.Mark
-	11, // 13: abt2.v1.Intent.started:type_name -> google.protobuf.Timestamp
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	11, // 9: abt2.v1.Status.skew:type_name -> google.protobuf.Duration
+	12, // 10: abt2.v1.SessionStatus.created:type_name -> google.protobuf.Timestamp
+	13, // 11: abt2.v1.SessionStatus.targets:type_name -> abt2.v1.PlanLine
+	10, // 12: abt2.v1.EnvironmentStatus.modules:type_name -> abt2.v1.EnvironmentStatus.ModulesEntry
+	7,  // 13: abt2.v1.RouterStatus.applied:type_name -> abt2.v1.Mark
+	12, // 14: abt2.v1.Intent.started:type_name -> google.protobuf.Timestamp
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_abt2_v1_status_proto_init() }

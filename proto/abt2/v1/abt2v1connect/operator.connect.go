@@ -99,6 +99,9 @@ const (
 	// OperatorServiceEnvironmentProcedure is the fully-qualified name of the OperatorService's
 	// Environment RPC.
 	OperatorServiceEnvironmentProcedure = "/abt2.v1.OperatorService/Environment"
+	// OperatorServiceSetProductProcedure is the fully-qualified name of the OperatorService's
+	// SetProduct RPC.
+	OperatorServiceSetProductProcedure = "/abt2.v1.OperatorService/SetProduct"
 	// OperatorServiceForgetProcedure is the fully-qualified name of the OperatorService's Forget RPC.
 	OperatorServiceForgetProcedure = "/abt2.v1.OperatorService/Forget"
 	// OperatorServiceDisturbProcedure is the fully-qualified name of the OperatorService's Disturb RPC.
@@ -140,6 +143,8 @@ type OperatorServiceClient interface {
 	History(context.Context, *connect.Request[v1.HistoryRequest]) (*connect.Response[v1.HistoryResponse], error)
 	// Environment returns one environment, retired ones included.
 	Environment(context.Context, *connect.Request[v1.EnvironmentRequest]) (*connect.Response[v1.EnvironmentResponse], error)
+	// SetProduct changes settings of a product.
+	SetProduct(context.Context, *connect.Request[v1.SetProductRequest]) (*connect.Response[v1.SetProductResponse], error)
 	// Forget removes the record of a router that will not come back.
 	Forget(context.Context, *connect.Request[v1.ForgetRequest]) (*connect.Response[v1.ForgetResponse], error)
 	// Disturb begins a fault, for a drill, and answers when it has begun. A server
@@ -238,6 +243,12 @@ func NewOperatorServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		setProduct: connect.NewClient[v1.SetProductRequest, v1.SetProductResponse](
+			httpClient,
+			baseURL+OperatorServiceSetProductProcedure,
+			connect.WithSchema(operatorServiceMethods.ByName("SetProduct")),
+			connect.WithClientOptions(opts...),
+		),
 		forget: connect.NewClient[v1.ForgetRequest, v1.ForgetResponse](
 			httpClient,
 			baseURL+OperatorServiceForgetProcedure,
@@ -292,6 +303,7 @@ type operatorServiceClient struct {
 	validate    *connect.Client[v1.ValidateRequest, v1.ValidateResponse]
 	history     *connect.Client[v1.HistoryRequest, v1.HistoryResponse]
 	environment *connect.Client[v1.EnvironmentRequest, v1.EnvironmentResponse]
+	setProduct  *connect.Client[v1.SetProductRequest, v1.SetProductResponse]
 	forget      *connect.Client[v1.ForgetRequest, v1.ForgetResponse]
 	disturb     *connect.Client[v1.DisturbRequest, v1.DisturbResponse]
 	lookup      *connect.Client[v1.LookupRequest, v1.LookupResponse]
@@ -355,6 +367,11 @@ func (c *operatorServiceClient) Environment(ctx context.Context, req *connect.Re
 	return c.environment.CallUnary(ctx, req)
 }
 
+// SetProduct calls abt2.v1.OperatorService.SetProduct.
+func (c *operatorServiceClient) SetProduct(ctx context.Context, req *connect.Request[v1.SetProductRequest]) (*connect.Response[v1.SetProductResponse], error) {
+	return c.setProduct.CallUnary(ctx, req)
+}
+
 // Forget calls abt2.v1.OperatorService.Forget.
 func (c *operatorServiceClient) Forget(ctx context.Context, req *connect.Request[v1.ForgetRequest]) (*connect.Response[v1.ForgetResponse], error) {
 	return c.forget.CallUnary(ctx, req)
@@ -411,6 +428,8 @@ type OperatorServiceHandler interface {
 	History(context.Context, *connect.Request[v1.HistoryRequest]) (*connect.Response[v1.HistoryResponse], error)
 	// Environment returns one environment, retired ones included.
 	Environment(context.Context, *connect.Request[v1.EnvironmentRequest]) (*connect.Response[v1.EnvironmentResponse], error)
+	// SetProduct changes settings of a product.
+	SetProduct(context.Context, *connect.Request[v1.SetProductRequest]) (*connect.Response[v1.SetProductResponse], error)
 	// Forget removes the record of a router that will not come back.
 	Forget(context.Context, *connect.Request[v1.ForgetRequest]) (*connect.Response[v1.ForgetResponse], error)
 	// Disturb begins a fault, for a drill, and answers when it has begun. A server
@@ -505,6 +524,12 @@ func NewOperatorServiceHandler(svc OperatorServiceHandler, opts ...connect.Handl
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	operatorServiceSetProductHandler := connect.NewUnaryHandler(
+		OperatorServiceSetProductProcedure,
+		svc.SetProduct,
+		connect.WithSchema(operatorServiceMethods.ByName("SetProduct")),
+		connect.WithHandlerOptions(opts...),
+	)
 	operatorServiceForgetHandler := connect.NewUnaryHandler(
 		OperatorServiceForgetProcedure,
 		svc.Forget,
@@ -567,6 +592,8 @@ func NewOperatorServiceHandler(svc OperatorServiceHandler, opts ...connect.Handl
 			operatorServiceHistoryHandler.ServeHTTP(w, r)
 		case OperatorServiceEnvironmentProcedure:
 			operatorServiceEnvironmentHandler.ServeHTTP(w, r)
+		case OperatorServiceSetProductProcedure:
+			operatorServiceSetProductHandler.ServeHTTP(w, r)
 		case OperatorServiceForgetProcedure:
 			operatorServiceForgetHandler.ServeHTTP(w, r)
 		case OperatorServiceDisturbProcedure:
@@ -630,6 +657,10 @@ func (UnimplementedOperatorServiceHandler) History(context.Context, *connect.Req
 
 func (UnimplementedOperatorServiceHandler) Environment(context.Context, *connect.Request[v1.EnvironmentRequest]) (*connect.Response[v1.EnvironmentResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.Environment is not implemented"))
+}
+
+func (UnimplementedOperatorServiceHandler) SetProduct(context.Context, *connect.Request[v1.SetProductRequest]) (*connect.Response[v1.SetProductResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.SetProduct is not implemented"))
 }
 
 func (UnimplementedOperatorServiceHandler) Forget(context.Context, *connect.Request[v1.ForgetRequest]) (*connect.Response[v1.ForgetResponse], error) {
