@@ -129,7 +129,11 @@ func ContextWithBaggage(ctx context.Context, received []string, env uint64) cont
 	if bag.Len() == 0 && len(received) > 0 {
 		bag, _ = baggage.Parse(strings.Join(received, ",")) // what cannot be read of it is left out
 	}
-	m, err := baggage.NewMemberRaw(BaggageMember, FormatEnv(env))
+	own := FormatEnv(env)
+	if bag.Member(BaggageMember).Value() == own { // came with the request, as a rule
+		return baggage.ContextWithBaggage(ctx, bag)
+	}
+	m, err := baggage.NewMemberRaw(BaggageMember, own)
 	if err != nil {
 		return ctx // a constant key and digits: cannot happen
 	}
