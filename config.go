@@ -232,7 +232,7 @@ func (c Config) check(name ModuleName) error {
 		switch {
 		case k == "" || strings.ContainsFunc(k, func(r rune) bool { return r == '=' || unicode.IsControl(r) }):
 			return bad("env", k, "a variable's name must not be empty nor contain = or control characters")
-		case strings.HasPrefix(k, "ABT2_") || k == "PORT" || k == "HOST":
+		case strings.HasPrefix(k, "ABT2_") || k == "PORT" || k == "HOST" || k == "JPAAS_HTTP_PORT" || k == "JPAAS_HOST":
 			return bad("env", k, "abt2 sets this variable itself; choose another name")
 		case strings.ContainsRune(c.Env[k], 0):
 			return bad("env", k, "the value must not contain a zero byte")

@@ -55,4 +55,10 @@ type Module struct {
 	Owner ProductName `json:"owner,omitempty"`
 	// Address is the unversioned name of a service: host:port, given once.
 	Address string `json:"address,omitempty"`
+	// Created says that an operator named the module before its first build, which
+	// is no typing error then. Its Scale is zero until it has been set.
+	Created bool `json:"created,omitempty"`
+	// Deleted says that the module is gone but for its history: its versions keep
+	// their numbers, and a new build brings it back.
+	Deleted bool `json:"deleted,omitempty"`
 }

@@ -50,7 +50,7 @@ func (s *State) changedGroup(q GroupRequest, list []ModuleName, there bool) ([]M
 	case GroupCreate:
 		next := slices.Compact(slices.Sorted(slices.Values(q.Modules)))
 		switch {
-		case s.Modules[ModuleName(q.Group)] != nil:
+		case s.module(ModuleName(q.Group)) != nil:
 			return nil, Errorf(CodeRefused, "group %s: a module has that name, and a name leads to one thing only; choose another", q.Group)
 		case there && !slices.Equal(list, next):
 			return nil, Errorf(CodeRefused, "group %s: is there already, with %v; change it: abt2 name group add %s MODULE, abt2 name group remove %s MODULE", q.Group, list, q.Group, q.Group)
@@ -80,11 +80,11 @@ func (s *State) checkMembers(q GroupRequest) error {
 		if err := m.Validate(); err != nil {
 			return err
 		}
-		mod := s.Modules[m]
+		mod := s.module(m)
 		switch {
 		case q.Change == GroupRemove:
 		case mod == nil:
-			return Errorf(CodeNotFound, "module %q: does not exist; known: %v", m, slices.Sorted(maps.Keys(s.Modules)))
+			return s.unknownModule(m)
 		case s.kindOf(mod) == KindJob:
 			return Errorf(CodeRefused, "module %s: is a job, and a job is not called; leave it out", m)
 		}

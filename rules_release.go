@@ -365,11 +365,11 @@ func (s *State) SetScale(name ProductName, a Actor, scale map[ModuleName]int) er
 	}
 	for _, m := range slices.Sorted(maps.Keys(scale)) {
 		switch n := scale[m]; {
-		case s.Modules[m] == nil:
-			return Errorf(CodeNotFound, "module %q: does not exist; known: %v", m, slices.Sorted(maps.Keys(s.Modules)))
+		case s.module(m) == nil:
+			return s.unknownModule(m)
 		case n < 1 || n > MaxScale:
 			return Errorf(CodeInvalid, "%s=%d: must be 1 to %d; to stop a module: abt2 config remove --name=%s", m, n, MaxScale, m)
-		case !s.everRun(s.Modules[m]):
+		case s.Modules[m].Versions > 0 && !s.everRun(s.Modules[m]):
 			return Errorf(CodeRefused, "%s=%d: all versions of the module are external, and abt2 does not start them; start more where they run, and put their addresses", m, n)
 		}
 	}

@@ -139,10 +139,15 @@ func (s *State) version(put Put, a Actor) VersionID {
 		m = &Module{Name: put.Module, Scale: max(put.Scale, 1)}
 		s.Modules[put.Module] = m
 	}
+	m.Deleted = false
 	if m.Address == "" {
 		m.Address = put.Address
 	}
-	if put.Scale > 0 && len(put.Config.External) == 0 && !s.everRun(m) {
+	external := len(put.Config.External) > 0
+	switch {
+	case m.Scale == 0 && !external: // created, and nobody has said how many
+		m.Scale = max(put.Scale, 1)
+	case put.Scale > 0 && !external && !m.Created && !s.everRun(m):
 		m.Scale = put.Scale
 	}
 	digest := VersionDigest(put.Artifact.Digest, put.Config)

@@ -50,6 +50,11 @@ type Service interface {
 	// returns it; of a deleted one, what it was.
 	Groups(ctx context.Context, product ProductName) ([]Group, error)
 	ChangeGroup(ctx context.Context, r GroupRequest) (Group, error)
+	// Modules lists modules by name, deleted ones left out. ChangeModule announces
+	// one, or deletes one that nothing uses: neither changes what anybody is
+	// served. It returns the module as it is, or was, then.
+	Modules(ctx context.Context, r ModulesRequest) ([]ModuleStatus, error)
+	ChangeModule(ctx context.Context, r ChangeModuleRequest) (ModuleStatus, error)
 	// Logs writes what a module's instances printed, as LogReader does. Without
 	// a number the online version is meant, else the preview's, else the last.
 	Logs(ctx context.Context, r LogsRequest, w io.Writer) error

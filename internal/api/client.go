@@ -232,6 +232,24 @@ func (c *Client) ChangeGroup(ctx context.Context, r abt2.GroupRequest) (abt2.Gro
 	return groupFromWire(resp.Msg.GetGroup()), nil
 }
 
+// Modules implements abt2.Service.
+func (c *Client) Modules(ctx context.Context, r abt2.ModulesRequest) ([]abt2.ModuleStatus, error) {
+	resp, err := c.rpc.Modules(ctx, connect.NewRequest(&abt2v1.ModulesRequest{Module: string(r.Module)}))
+	if err != nil {
+		return nil, c.fromWire(ctx, err)
+	}
+	return readEach(resp.Msg.GetModules(), (*reader).moduleStatus)
+}
+
+// ChangeModule implements abt2.Service.
+func (c *Client) ChangeModule(ctx context.Context, r abt2.ChangeModuleRequest) (abt2.ModuleStatus, error) {
+	resp, err := c.rpc.ChangeModule(ctx, connect.NewRequest(changeModuleToWire(r)))
+	if err != nil {
+		return abt2.ModuleStatus{}, c.fromWire(ctx, err)
+	}
+	return read(resp.Msg.GetModule(), (*reader).moduleStatus)
+}
+
 // Logs implements abt2.Service.
 func (c *Client) Logs(ctx context.Context, r abt2.LogsRequest, w io.Writer) error {
 	stream, err := c.rpc.Logs(ctx, connect.NewRequest(logsRequestToWire(r)))

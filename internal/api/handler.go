@@ -214,6 +214,22 @@ func (h *rpcs) ChangeGroup(ctx context.Context, req *connect.Request[abt2v1.Chan
 	return connect.NewResponse(&abt2v1.ChangeGroupResponse{Group: groupToWire(g)}), nil
 }
 
+func (h *rpcs) Modules(ctx context.Context, req *connect.Request[abt2v1.ModulesRequest]) (*connect.Response[abt2v1.ModulesResponse], error) {
+	list, err := h.svc.Modules(ctx, abt2.ModulesRequest{Module: abt2.ModuleName(req.Msg.GetModule())})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.ModulesResponse{Modules: each(list, moduleStatusToWire)}), nil
+}
+
+func (h *rpcs) ChangeModule(ctx context.Context, req *connect.Request[abt2v1.ChangeModuleRequest]) (*connect.Response[abt2v1.ChangeModuleResponse], error) {
+	m, err := h.svc.ChangeModule(ctx, changeModuleFromWire(req.Msg))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&abt2v1.ChangeModuleResponse{Module: moduleStatusToWire(m)}), nil
+}
+
 func (h *rpcs) Logs(ctx context.Context, req *connect.Request[abt2v1.LogsRequest], stream *connect.ServerStream[abt2v1.LogsResponse]) error {
 	return h.svc.Logs(ctx, logsRequestFromWire(req.Msg), logStream{stream})
 }

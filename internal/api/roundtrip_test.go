@@ -107,6 +107,12 @@ func TestRoundTrip(t *testing.T) {
 		{"ChangeGroup", recorder{group: filled[abt2.Group]()},
 			func(s abt2.Service) (any, error) { return s.ChangeGroup(ctx, filled[abt2.GroupRequest]()) },
 			filled[abt2.Group](), []any{filled[abt2.GroupRequest]()}},
+		{"Modules", recorder{modules: filled[[]abt2.ModuleStatus]()},
+			func(s abt2.Service) (any, error) { return s.Modules(ctx, filled[abt2.ModulesRequest]()) },
+			filled[[]abt2.ModuleStatus](), []any{filled[abt2.ModulesRequest]()}},
+		{"ChangeModule", recorder{module: filled[abt2.ModuleStatus]()},
+			func(s abt2.Service) (any, error) { return s.ChangeModule(ctx, filled[abt2.ChangeModuleRequest]()) },
+			filled[abt2.ModuleStatus](), []any{filled[abt2.ChangeModuleRequest]()}},
 		{"Logs", recorder{logs: []string{"web-1-1\tone\n", "web-1-1\ttw", "o\xff\n"}},
 			func(s abt2.Service) (any, error) {
 				var b strings.Builder

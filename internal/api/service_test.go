@@ -30,6 +30,8 @@ type recorder struct {
 	lookup   abt2.Lookup
 	groups   []abt2.Group
 	group    abt2.Group
+	modules  []abt2.ModuleStatus
+	module   abt2.ModuleStatus
 	logs     []string
 	backup   []string // what is written before err
 	uploaded []byte
@@ -155,6 +157,16 @@ func (r *recorder) Groups(ctx context.Context, product abt2.ProductName) ([]abt2
 func (r *recorder) ChangeGroup(ctx context.Context, q abt2.GroupRequest) (abt2.Group, error) {
 	r.note(ctx, "ChangeGroup", q)
 	return r.group, r.err
+}
+
+func (r *recorder) Modules(ctx context.Context, q abt2.ModulesRequest) ([]abt2.ModuleStatus, error) {
+	r.note(ctx, "Modules", q)
+	return r.modules, r.err
+}
+
+func (r *recorder) ChangeModule(ctx context.Context, q abt2.ChangeModuleRequest) (abt2.ModuleStatus, error) {
+	r.note(ctx, "ChangeModule", q)
+	return r.module, r.err
 }
 
 func (r *recorder) Logs(ctx context.Context, q abt2.LogsRequest, w io.Writer) error {

@@ -35,6 +35,8 @@ type fake struct {
 	logs      string
 	lookup    abt2.Lookup
 	group     abt2.Group
+	modules   []abt2.ModuleStatus
+	module    abt2.ModuleStatus
 	groups    []abt2.Group
 	backup    string // what is written before any error
 	uploads   [][]byte
@@ -164,6 +166,14 @@ func (f *fake) Groups(_ context.Context, product abt2.ProductName) ([]abt2.Group
 
 func (f *fake) ChangeGroup(_ context.Context, r abt2.GroupRequest) (abt2.Group, error) {
 	return f.group, f.note("ChangeGroup", r)
+}
+
+func (f *fake) Modules(_ context.Context, r abt2.ModulesRequest) ([]abt2.ModuleStatus, error) {
+	return f.modules, f.note("Modules", r)
+}
+
+func (f *fake) ChangeModule(_ context.Context, r abt2.ChangeModuleRequest) (abt2.ModuleStatus, error) {
+	return f.module, f.note("ChangeModule", r)
 }
 
 func (f *fake) Logs(ctx context.Context, r abt2.LogsRequest, w io.Writer) error {

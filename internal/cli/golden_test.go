@@ -222,6 +222,19 @@ func TestCommands(t *testing.T) {
 		{"name_group_delete", world{args: "name group delete checkout", svc: &fake{group: checkout()}}},
 		{"name_group_list", world{args: "name group list", svc: &fake{groups: []abt2.Group{checkout(), {Product: "default", Name: "empty"}}}}},
 		{"name_group_list_json", world{args: "name group list --json", svc: &fake{}}},
+		{"module_list", world{args: "module list", svc: &fake{modules: modules()}}},
+		{"module_list_json", world{args: "module list --json", svc: &fake{modules: modules()[1:]}}},
+		{"module_show", world{args: "module show order", svc: &fake{modules: modules()[:1]}}},
+		{"module_show_json", world{args: "module show order --json", svc: &fake{modules: modules()[:1]}}},
+		{"module_show_unknown", world{args: "module show oder", svc: &fake{err: abt2.Errorf(abt2.CodeNotFound, `module "oder": does not exist; abt2 module list names those that do`)}}},
+		{"module_create", world{args: "module create price --instances=2 --op=lihua", svc: &fake{module: modules()[1]}}},
+		{"module_create_dry_run", world{args: "module create price --dry-run", svc: &fake{module: modules()[1]}}},
+		{"module_create_json", world{args: "module create price --json", svc: &fake{module: modules()[1]}}},
+		{"module_create_many", world{args: "module create price --instances=1001", svc: &fake{}}},
+		{"module_delete", world{args: "module delete price --op=lihua", svc: &fake{module: modules()[1]}}},
+		{"module_delete_refused", world{args: "module delete order", svc: &fake{err: abt2.Errorf(abt2.CodeRefused, "module order: environment 42 (online) of default names order@3; take it out in a session")}}},
+		{"module_upload_nothing", world{args: "module upload", svc: &fake{}}},
+		{"module_upload_absent", world{args: "module upload /no/such/build", svc: &fake{}}},
 		{"router_list", world{args: "router list", svc: &fake{status: openStatus()}}},
 		{"product_set", world{args: "product set --skew=10m --op=lihua", svc: &fake{}}},
 		{"product_set_off", world{args: "product set --skew=0 --op=lihua --json", svc: &fake{}}},
@@ -282,6 +295,19 @@ func TestCommands(t *testing.T) {
 
 func checkout() abt2.Group {
 	return abt2.Group{Product: "default", Name: "checkout", Modules: []abt2.ModuleName{"order", "stock"}}
+}
+
+func modules() []abt2.ModuleStatus {
+	return []abt2.ModuleStatus{
+		{
+			Name: "order", Kind: abt2.KindService, Scale: 2, Released: version("order@3"), Owner: "default", Address: "127.0.0.1:18001",
+			Versions: []abt2.VersionStatus{
+				{ID: version("order@4"), Digest: "d4", Artifact: abt2.Artifact{Digest: strings.Repeat("a4", 32), Name: "order.tar.gz", Format: abt2.FormatTarGz, Size: 1}, Created: ago(time.Hour), Tags: []abt2.Role{abt2.RolePreview}, Healthy: 1, Want: 2},
+				{ID: version("order@3"), Digest: "d3", External: abt2.External{"10.0.0.5:8080"}, Created: ago(day), Tags: []abt2.Role{abt2.RoleOnline, abt2.RoleBackup}, Healthy: 1, Want: 1},
+			},
+		},
+		{Name: "price"},
+	}
 }
 
 func lookup() abt2.Lookup {

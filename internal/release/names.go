@@ -113,7 +113,9 @@ func directoryOf(s *abt2.State, running []abt2.Instance, t abt2.Table) *abt2.Dir
 		}
 	}
 	for name, m := range s.Modules {
-		d.Versions[name] = m.Versions
+		if !m.Deleted {
+			d.Versions[name] = m.Versions
+		}
 	}
 	callable := map[abt2.InstanceID]bool{}
 	for _, v := range t.Versions {

@@ -119,8 +119,8 @@ func (e *Engine) derive(ctx context.Context, s *abt2.State, q abt2.PutRequest, m
 	}
 	last, current := e.lastRelease(s, q.Product, m.Module)
 	switch {
-	case last == nil && !(q.Init || m.Init):
-		return none(abt2.Errorf(abt2.CodeInvalid, "module %q: has never been released; if the name is right, say so with --init=true", m.Module))
+	case last == nil && !(q.Init || m.Init) && !announced(s, m.Module):
+		return none(abt2.Errorf(abt2.CodeInvalid, "module %q: has never been released; if the name is right, say so with --init=true, or create it before: abt2 module create %s", m.Module, m.Module))
 	case last != nil && (q.Init || m.Init):
 		return none(abt2.Errorf(abt2.CodeInvalid, "module %q: --init=true is for modules never released before, and %s was; leave it out", m.Module, last.ID))
 	}
@@ -168,6 +168,11 @@ func (e *Engine) derive(ctx context.Context, s *abt2.State, q abt2.PutRequest, m
 		answer.From, answer.Changes = last.ID, abt2.DiffConfig(last.Config, config)
 	}
 	return abt2.Put{Module: m.Module, Artifact: m.Artifact, Config: config, Scale: scale}, answer, nil
+}
+
+// announced reports whether an operator has said that the name is right.
+func announced(s *abt2.State, m abt2.ModuleName) bool {
+	return s.Modules[m] != nil && s.Modules[m].Created
 }
 
 // ownLayers returns what the put itself says of the configuration: flags, file,

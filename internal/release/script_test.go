@@ -216,6 +216,8 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 		if g, err = w.engine.ChangeGroup(ctx, q); err == nil {
 			fmt.Fprintf(&out, "%s: %v\n", g.Name, g.Modules)
 		}
+	case "module":
+		err = w.module(ctx, &out, d, by, req.DryRun)
 	case "sick", "well":
 		v, parseErr := abt2.ParseVersionID(string(modules[0]))
 		if parseErr != nil {
@@ -339,6 +341,39 @@ func (w *world) verb(ctx context.Context, out io.Writer, q abt2.VerbRequest) err
 		share = " for " + got.Share.String()
 	}
 	fmt.Fprintf(out, "%s%s%s: %d → %d\nnext: %s\n", q.Verb, share, same, got.From, got.To, got.Next)
+	return nil
+}
+
+// module creates, deletes, shows or lists modules.
+func (w *world) module(ctx context.Context, out io.Writer, d *datadriven.TestData, by abt2.By, dryRun bool) error {
+	q := abt2.ChangeModuleRequest{By: by, Product: abt2.DefaultProduct, Change: abt2.ModuleChange(d.CmdArgs[0].Key), DryRun: dryRun}
+	var err error
+	for i, arg := range d.CmdArgs {
+		switch {
+		case arg.Key == "instances":
+			if q.Scale, err = strconv.Atoi(arg.Vals[0]); err != nil {
+				return err
+			}
+		case i == 1:
+			q.Module = abt2.ModuleName(arg.Key)
+		}
+	}
+	var list []abt2.ModuleStatus
+	if q.Change == "list" || q.Change == "show" {
+		list, err = w.engine.Modules(ctx, abt2.ModulesRequest{Module: q.Module})
+	} else {
+		list = make([]abt2.ModuleStatus, 1)
+		list[0], err = w.engine.ChangeModule(ctx, q)
+	}
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		fmt.Fprintf(out, "%s: %s × %d, released %s, %s at %s\n", m.Name, or(string(m.Kind), "no build"), m.Scale, or(m.Released.String(), "never"), or(string(m.Owner), "nobody's"), or(m.Address, "no name"))
+		for _, v := range m.Versions {
+			fmt.Fprintf(out, "  %s %v %d of %d %s\n", v.ID, v.Tags, v.Healthy, v.Want, strings.Join(v.External, ","))
+		}
+	}
 	return nil
 }
 

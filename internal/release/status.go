@@ -55,7 +55,7 @@ func (e *Engine) Status(ctx context.Context, product abt2.ProductName) (abt2.Sta
 	}
 	for _, name := range sortedModules(s.Modules) {
 		m := s.Modules[name]
-		if m.Address == "" {
+		if m.Address == "" || m.Deleted {
 			continue
 		}
 		ns := abt2.NameStatus{Module: name, Product: m.Owner, Address: m.Address}

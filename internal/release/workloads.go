@@ -36,7 +36,7 @@ func (e *Engine) instanceEnv(s *abt2.State, v abt2.VersionID) map[string]string 
 	}
 	env["ABT2_PRODUCT"] = string(homeOf(s, v))
 	for _, m := range s.Modules {
-		if m.Address != "" {
+		if m.Address != "" && !m.Deleted {
 			env["ABT2_NAME_"+m.Name.EnvName()] = m.Address
 		}
 	}

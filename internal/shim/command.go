@@ -59,12 +59,15 @@ func environment(spec *shimpb.Spec, lookup func(string) (string, bool)) (map[str
 	maps.Copy(env, spec.GetModuleEnv())
 	maps.Copy(env, spec.GetAbt2Env())
 	maps.Copy(env, map[string]string{
-		"HOST":          spec.GetHost(),
-		"PORT":          strconv.Itoa(int(spec.GetPort())),
-		"ABT2_MODULE":   spec.GetModule(),
-		"ABT2_VERSION":  spec.GetVersion(),
-		"ABT2_INSTANCE": spec.GetInstance(),
-		"ABT2_STATE":    spec.GetStateDir(),
+		"HOST": spec.GetHost(),
+		"PORT": strconv.Itoa(int(spec.GetPort())),
+		// The same under the names of JPaaS, for modules that were made for it.
+		"JPAAS_HOST":      spec.GetHost(),
+		"JPAAS_HTTP_PORT": strconv.Itoa(int(spec.GetPort())),
+		"ABT2_MODULE":     spec.GetModule(),
+		"ABT2_VERSION":    spec.GetVersion(),
+		"ABT2_INSTANCE":   spec.GetInstance(),
+		"ABT2_STATE":      spec.GetStateDir(),
 	})
 	return env, nil
 }
@@ -88,8 +91,8 @@ func readEnvFile(path string) (map[string]string, error) {
 		switch {
 		case !ok || k == "" || strings.ContainsAny(k, " \t\x00") || strings.ContainsRune(v, 0):
 			return nil, fmt.Errorf("env_file %q: line %d: must be KEY=VALUE, empty, or begin with #", path, n)
-		case strings.HasPrefix(k, "ABT2_") || k == "PORT" || k == "HOST":
-			return nil, fmt.Errorf("env_file %q: line %d: abt2 sets PORT, HOST and ABT2_… itself; choose another name", path, n)
+		case strings.HasPrefix(k, "ABT2_") || k == "PORT" || k == "HOST" || k == "JPAAS_HTTP_PORT" || k == "JPAAS_HOST":
+			return nil, fmt.Errorf("env_file %q: line %d: abt2 sets PORT, HOST, JPAAS_HTTP_PORT, JPAAS_HOST and ABT2_… itself; choose another name", path, n)
 		}
 		env[k] = v
 	}

@@ -254,7 +254,7 @@ func TestEnvironmentIsExact(t *testing.T) {
 	got := strings.Split(strings.TrimSpace(run), "\n")
 	want := []string{
 		"ABT2_INSTANCE=order-3-17", "ABT2_MODULE=order", "ABT2_NAME_STOCK=127.0.0.1:7", "ABT2_PRODUCT=default",
-		"ABT2_STATE=" + k.spec.StateDir, "ABT2_VERSION=order@3", "HOST=127.0.0.1", "LEVEL=module",
+		"ABT2_STATE=" + k.spec.StateDir, "ABT2_VERSION=order@3", "HOST=127.0.0.1", "JPAAS_HOST=127.0.0.1", "JPAAS_HTTP_PORT=20017", "LEVEL=module",
 		"PASSWORD=a=b c", "PORT=20017",
 	}
 	for _, name := range inherited {

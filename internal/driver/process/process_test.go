@@ -89,7 +89,7 @@ func TestInstanceSeesWhatItShould(t *testing.T) {
 		"ABT2_CREDENTIAL=credential of " + string(i.ID), "ABT2_INSTANCE=" + string(i.ID), "ABT2_MODULE=order",
 		"ABT2_NAME_STOCK=127.0.0.1:7", "ABT2_PRODUCT=default", "ABT2_SERVER=127.0.0.1:7070",
 		"ABT2_STATE=" + filepath.Join(dir, "state"), "ABT2_VERSION=order@1",
-		"GORACE=atexit_sleep_ms=0", "HOST=127.0.0.1", "PASSWORD=tiger-of-the-test", "PORT=" + port,
+		"GORACE=atexit_sleep_ms=0", "HOST=127.0.0.1", "JPAAS_HOST=127.0.0.1", "JPAAS_HTTP_PORT=" + port, "PASSWORD=tiger-of-the-test", "PORT=" + port,
 	}
 	for _, name := range []string{"PATH", "HOME", "LANG", "TZ"} {
 		if v, ok := os.LookupEnv(name); ok {

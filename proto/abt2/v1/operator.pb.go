@@ -53,6 +53,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -3031,11 +3032,433 @@ func (x *ChangeGroupResponse) GetGroup() *Group {
 	return nil
 }
 
+type ModulesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: all.
+	Module        string `protobuf:"bytes,1,opt,name=module,proto3" json:"module,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModulesRequest) Reset() {
+	*x = ModulesRequest{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModulesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModulesRequest) ProtoMessage() {}
+
+func (x *ModulesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModulesRequest.ProtoReflect.Descriptor instead.
+func (*ModulesRequest) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ModulesRequest) GetModule() string {
+	if x != nil {
+		return x.Module
+	}
+	return ""
+}
+
+type ModulesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Modules       []*ModuleStatus        `protobuf:"bytes,1,rep,name=modules,proto3" json:"modules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModulesResponse) Reset() {
+	*x = ModulesResponse{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModulesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModulesResponse) ProtoMessage() {}
+
+func (x *ModulesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModulesResponse.ProtoReflect.Descriptor instead.
+func (*ModulesResponse) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ModulesResponse) GetModules() []*ModuleStatus {
+	if x != nil {
+		return x.Modules
+	}
+	return nil
+}
+
+// ModuleStatus is a module as it stands, whatever environments name it.
+type ModuleStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// edge, service or job, of the last version. Empty: it has no build yet.
+	Kind     string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Scale    int32  `protobuf:"varint,3,opt,name=scale,proto3" json:"scale,omitempty"`
+	Released string `protobuf:"bytes,4,opt,name=released,proto3" json:"released,omitempty"`
+	// The product whose online version stands at the unversioned name.
+	Owner string `protobuf:"bytes,5,opt,name=owner,proto3" json:"owner,omitempty"`
+	// The unversioned name.
+	Address string `protobuf:"bytes,6,opt,name=address,proto3" json:"address,omitempty"`
+	// Those in use; of one module that was asked for, all. The newest first.
+	Versions      []*VersionStatus `protobuf:"bytes,7,rep,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModuleStatus) Reset() {
+	*x = ModuleStatus{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModuleStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModuleStatus) ProtoMessage() {}
+
+func (x *ModuleStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModuleStatus.ProtoReflect.Descriptor instead.
+func (*ModuleStatus) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ModuleStatus) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ModuleStatus) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ModuleStatus) GetScale() int32 {
+	if x != nil {
+		return x.Scale
+	}
+	return 0
+}
+
+func (x *ModuleStatus) GetReleased() string {
+	if x != nil {
+		return x.Released
+	}
+	return ""
+}
+
+func (x *ModuleStatus) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *ModuleStatus) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ModuleStatus) GetVersions() []*VersionStatus {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+// VersionStatus is a version as it stands.
+type VersionStatus struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Id       string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Digest   string                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	Artifact *Artifact              `protobuf:"bytes,3,opt,name=artifact,proto3" json:"artifact,omitempty"`
+	// Where it answers, if abt2 does not run it.
+	External []string               `protobuf:"bytes,4,rep,name=external,proto3" json:"external,omitempty"`
+	Created  *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created,proto3" json:"created,omitempty"`
+	// Roles of the environments that name it: online, preview, backup.
+	Tags []string `protobuf:"bytes,6,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Instances, and how many there should be.
+	Healthy       int32 `protobuf:"varint,7,opt,name=healthy,proto3" json:"healthy,omitempty"`
+	Want          int32 `protobuf:"varint,8,opt,name=want,proto3" json:"want,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VersionStatus) Reset() {
+	*x = VersionStatus{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VersionStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VersionStatus) ProtoMessage() {}
+
+func (x *VersionStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VersionStatus.ProtoReflect.Descriptor instead.
+func (*VersionStatus) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *VersionStatus) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *VersionStatus) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *VersionStatus) GetArtifact() *Artifact {
+	if x != nil {
+		return x.Artifact
+	}
+	return nil
+}
+
+func (x *VersionStatus) GetExternal() []string {
+	if x != nil {
+		return x.External
+	}
+	return nil
+}
+
+func (x *VersionStatus) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *VersionStatus) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *VersionStatus) GetHealthy() int32 {
+	if x != nil {
+		return x.Healthy
+	}
+	return 0
+}
+
+func (x *VersionStatus) GetWant() int32 {
+	if x != nil {
+		return x.Want
+	}
+	return 0
+}
+
+type ChangeModuleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	By    *By                    `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	// In whose history it is written.
+	Product string `protobuf:"bytes,2,opt,name=product,proto3" json:"product,omitempty"`
+	Module  string `protobuf:"bytes,3,opt,name=module,proto3" json:"module,omitempty"`
+	// create or delete.
+	Change string `protobuf:"bytes,4,opt,name=change,proto3" json:"change,omitempty"`
+	// Of create: how many instances of each version. Zero: as the first build says.
+	Scale         int32 `protobuf:"varint,5,opt,name=scale,proto3" json:"scale,omitempty"`
+	DryRun        bool  `protobuf:"varint,6,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeModuleRequest) Reset() {
+	*x = ChangeModuleRequest{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeModuleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeModuleRequest) ProtoMessage() {}
+
+func (x *ChangeModuleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeModuleRequest.ProtoReflect.Descriptor instead.
+func (*ChangeModuleRequest) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ChangeModuleRequest) GetBy() *By {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *ChangeModuleRequest) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *ChangeModuleRequest) GetModule() string {
+	if x != nil {
+		return x.Module
+	}
+	return ""
+}
+
+func (x *ChangeModuleRequest) GetChange() string {
+	if x != nil {
+		return x.Change
+	}
+	return ""
+}
+
+func (x *ChangeModuleRequest) GetScale() int32 {
+	if x != nil {
+		return x.Scale
+	}
+	return 0
+}
+
+func (x *ChangeModuleRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type ChangeModuleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is then; of a deleted one, as it was.
+	Module        *ModuleStatus `protobuf:"bytes,1,opt,name=module,proto3" json:"module,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeModuleResponse) Reset() {
+	*x = ChangeModuleResponse{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeModuleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeModuleResponse) ProtoMessage() {}
+
+func (x *ChangeModuleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeModuleResponse.ProtoReflect.Descriptor instead.
+func (*ChangeModuleResponse) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ChangeModuleResponse) GetModule() *ModuleStatus {
+	if x != nil {
+		return x.Module
+	}
+	return nil
+}
+
 var File_abt2_v1_operator_proto protoreflect.FileDescriptor
 
 const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\n" +
-	"\x16abt2/v1/operator.proto\x12\aabt2.v1\x1a\x15abt2/v1/release.proto\x1a\x14abt2/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\";\n" +
+	"\x16abt2/v1/operator.proto\x12\aabt2.v1\x1a\x15abt2/v1/release.proto\x1a\x14abt2/v1/status.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n" +
 	"\vErrorDetail\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"<\n" +
@@ -3238,7 +3661,38 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\amodules\x18\x05 \x03(\tR\amodules\x12\x17\n" +
 	"\adry_run\x18\x06 \x01(\bR\x06dryRun\";\n" +
 	"\x13ChangeGroupResponse\x12$\n" +
-	"\x05group\x18\x01 \x01(\v2\x0e.abt2.v1.GroupR\x05group2\xf2\b\n" +
+	"\x05group\x18\x01 \x01(\v2\x0e.abt2.v1.GroupR\x05group\"(\n" +
+	"\x0eModulesRequest\x12\x16\n" +
+	"\x06module\x18\x01 \x01(\tR\x06module\"B\n" +
+	"\x0fModulesResponse\x12/\n" +
+	"\amodules\x18\x01 \x03(\v2\x15.abt2.v1.ModuleStatusR\amodules\"\xcc\x01\n" +
+	"\fModuleStatus\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05scale\x18\x03 \x01(\x05R\x05scale\x12\x1a\n" +
+	"\breleased\x18\x04 \x01(\tR\breleased\x12\x14\n" +
+	"\x05owner\x18\x05 \x01(\tR\x05owner\x12\x18\n" +
+	"\aaddress\x18\x06 \x01(\tR\aaddress\x122\n" +
+	"\bversions\x18\a \x03(\v2\x16.abt2.v1.VersionStatusR\bversions\"\xfa\x01\n" +
+	"\rVersionStatus\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12-\n" +
+	"\bartifact\x18\x03 \x01(\v2\x11.abt2.v1.ArtifactR\bartifact\x12\x1a\n" +
+	"\bexternal\x18\x04 \x03(\tR\bexternal\x124\n" +
+	"\acreated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12\x12\n" +
+	"\x04tags\x18\x06 \x03(\tR\x04tags\x12\x18\n" +
+	"\ahealthy\x18\a \x01(\x05R\ahealthy\x12\x12\n" +
+	"\x04want\x18\b \x01(\x05R\x04want\"\xab\x01\n" +
+	"\x13ChangeModuleRequest\x12\x1b\n" +
+	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x18\n" +
+	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x16\n" +
+	"\x06module\x18\x03 \x01(\tR\x06module\x12\x16\n" +
+	"\x06change\x18\x04 \x01(\tR\x06change\x12\x14\n" +
+	"\x05scale\x18\x05 \x01(\x05R\x05scale\x12\x17\n" +
+	"\adry_run\x18\x06 \x01(\bR\x06dryRun\"E\n" +
+	"\x14ChangeModuleResponse\x12-\n" +
+	"\x06module\x18\x01 \x01(\v2\x15.abt2.v1.ModuleStatusR\x06module2\x82\n" +
+	"\n" +
 	"\x0fOperatorService\x12;\n" +
 	"\x05Start\x12\x15.abt2.v1.StartRequest\x1a\x16.abt2.v1.StartResponse\"\x03\x90\x02\x01\x129\n" +
 	"\x06Create\x12\x16.abt2.v1.CreateRequest\x1a\x17.abt2.v1.CreateResponse\x120\n" +
@@ -3257,7 +3711,9 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\aDisturb\x12\x17.abt2.v1.DisturbRequest\x1a\x18.abt2.v1.DisturbResponse\x12>\n" +
 	"\x06Lookup\x12\x16.abt2.v1.LookupRequest\x1a\x17.abt2.v1.LookupResponse\"\x03\x90\x02\x01\x12>\n" +
 	"\x06Groups\x12\x16.abt2.v1.GroupsRequest\x1a\x17.abt2.v1.GroupsResponse\"\x03\x90\x02\x01\x12H\n" +
-	"\vChangeGroup\x12\x1b.abt2.v1.ChangeGroupRequest\x1a\x1c.abt2.v1.ChangeGroupResponse\x125\n" +
+	"\vChangeGroup\x12\x1b.abt2.v1.ChangeGroupRequest\x1a\x1c.abt2.v1.ChangeGroupResponse\x12A\n" +
+	"\aModules\x12\x17.abt2.v1.ModulesRequest\x1a\x18.abt2.v1.ModulesResponse\"\x03\x90\x02\x01\x12K\n" +
+	"\fChangeModule\x12\x1c.abt2.v1.ChangeModuleRequest\x1a\x1d.abt2.v1.ChangeModuleResponse\x125\n" +
 	"\x04Logs\x12\x14.abt2.v1.LogsRequest\x1a\x15.abt2.v1.LogsResponse0\x01B\x1fZ\x1dabt2.dev/proto/abt2/v1;abt2v1b\x06proto3"
 
 var (
@@ -3272,152 +3728,169 @@ func file_abt2_v1_operator_proto_rawDescGZIP() []byte {
 	return file_abt2_v1_operator_proto_rawDescData
 }
 
-var file_abt2_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_abt2_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_abt2_v1_operator_proto_goTypes = []any{
-	(*ErrorDetail)(nil),         // 0: abt2.v1.ErrorDetail
-	(*By)(nil),                  // 1: abt2.v1.By
-	(*StartRequest)(nil),        // 2: abt2.v1.StartRequest
-	(*StartResponse)(nil),       // 3: abt2.v1.StartResponse
-	(*CreateRequest)(nil),       // 4: abt2.v1.CreateRequest
-	(*CreateResponse)(nil),      // 5: abt2.v1.CreateResponse
-	(*PutRequest)(nil),          // 6: abt2.v1.PutRequest
-	(*PutModule)(nil),           // 7: abt2.v1.PutModule
-	(*PutResponse)(nil),         // 8: abt2.v1.PutResponse
-	(*PutAnswer)(nil),           // 9: abt2.v1.PutAnswer
-	(*DropRequest)(nil),         // 10: abt2.v1.DropRequest
-	(*DropResponse)(nil),        // 11: abt2.v1.DropResponse
-	(*SetProductRequest)(nil),   // 12: abt2.v1.SetProductRequest
-	(*SetProductResponse)(nil),  // 13: abt2.v1.SetProductResponse
-	(*ForgetRequest)(nil),       // 14: abt2.v1.ForgetRequest
-	(*ForgetResponse)(nil),      // 15: abt2.v1.ForgetResponse
-	(*DisturbRequest)(nil),      // 16: abt2.v1.DisturbRequest
-	(*DisturbResponse)(nil),     // 17: abt2.v1.DisturbResponse
-	(*Fault)(nil),               // 18: abt2.v1.Fault
-	(*RemoveRequest)(nil),       // 19: abt2.v1.RemoveRequest
-	(*RemoveResponse)(nil),      // 20: abt2.v1.RemoveResponse
-	(*PlanRequest)(nil),         // 21: abt2.v1.PlanRequest
-	(*PlanResponse)(nil),        // 22: abt2.v1.PlanResponse
-	(*RunRequest)(nil),          // 23: abt2.v1.RunRequest
-	(*RunResponse)(nil),         // 24: abt2.v1.RunResponse
-	(*Progress)(nil),            // 25: abt2.v1.Progress
-	(*Outcome)(nil),             // 26: abt2.v1.Outcome
-	(*Failure)(nil),             // 27: abt2.v1.Failure
-	(*StatusRequest)(nil),       // 28: abt2.v1.StatusRequest
-	(*StatusResponse)(nil),      // 29: abt2.v1.StatusResponse
-	(*ValidateRequest)(nil),     // 30: abt2.v1.ValidateRequest
-	(*ValidateResponse)(nil),    // 31: abt2.v1.ValidateResponse
-	(*HistoryRequest)(nil),      // 32: abt2.v1.HistoryRequest
-	(*HistoryResponse)(nil),     // 33: abt2.v1.HistoryResponse
-	(*EnvironmentRequest)(nil),  // 34: abt2.v1.EnvironmentRequest
-	(*EnvironmentResponse)(nil), // 35: abt2.v1.EnvironmentResponse
-	(*LogsRequest)(nil),         // 36: abt2.v1.LogsRequest
-	(*LogsResponse)(nil),        // 37: abt2.v1.LogsResponse
-	(*LookupRequest)(nil),       // 38: abt2.v1.LookupRequest
-	(*LookupResponse)(nil),      // 39: abt2.v1.LookupResponse
-	(*Lookup)(nil),              // 40: abt2.v1.Lookup
-	(*NamedInstance)(nil),       // 41: abt2.v1.NamedInstance
-	(*GroupsRequest)(nil),       // 42: abt2.v1.GroupsRequest
-	(*GroupsResponse)(nil),      // 43: abt2.v1.GroupsResponse
-	(*Group)(nil),               // 44: abt2.v1.Group
-	(*ChangeGroupRequest)(nil),  // 45: abt2.v1.ChangeGroupRequest
-	(*ChangeGroupResponse)(nil), // 46: abt2.v1.ChangeGroupResponse
-	nil,                         // 47: abt2.v1.RunRequest.ScaleEntry
-	(*Session)(nil),             // 48: abt2.v1.Session
-	(*Artifact)(nil),            // 49: abt2.v1.Artifact
-	(*ConfigPatch)(nil),         // 50: abt2.v1.ConfigPatch
-	(*FieldChange)(nil),         // 51: abt2.v1.FieldChange
-	(*durationpb.Duration)(nil), // 52: google.protobuf.Duration
-	(*PlanLine)(nil),            // 53: abt2.v1.PlanLine
-	(*Status)(nil),              // 54: abt2.v1.Status
-	(*Difference)(nil),          // 55: abt2.v1.Difference
-	(*Event)(nil),               // 56: abt2.v1.Event
-	(*EnvironmentStatus)(nil),   // 57: abt2.v1.EnvironmentStatus
-	(*InstanceStatus)(nil),      // 58: abt2.v1.InstanceStatus
+	(*ErrorDetail)(nil),           // 0: abt2.v1.ErrorDetail
+	(*By)(nil),                    // 1: abt2.v1.By
+	(*StartRequest)(nil),          // 2: abt2.v1.StartRequest
+	(*StartResponse)(nil),         // 3: abt2.v1.StartResponse
+	(*CreateRequest)(nil),         // 4: abt2.v1.CreateRequest
+	(*CreateResponse)(nil),        // 5: abt2.v1.CreateResponse
+	(*PutRequest)(nil),            // 6: abt2.v1.PutRequest
+	(*PutModule)(nil),             // 7: abt2.v1.PutModule
+	(*PutResponse)(nil),           // 8: abt2.v1.PutResponse
+	(*PutAnswer)(nil),             // 9: abt2.v1.PutAnswer
+	(*DropRequest)(nil),           // 10: abt2.v1.DropRequest
+	(*DropResponse)(nil),          // 11: abt2.v1.DropResponse
+	(*SetProductRequest)(nil),     // 12: abt2.v1.SetProductRequest
+	(*SetProductResponse)(nil),    // 13: abt2.v1.SetProductResponse
+	(*ForgetRequest)(nil),         // 14: abt2.v1.ForgetRequest
+	(*ForgetResponse)(nil),        // 15: abt2.v1.ForgetResponse
+	(*DisturbRequest)(nil),        // 16: abt2.v1.DisturbRequest
+	(*DisturbResponse)(nil),       // 17: abt2.v1.DisturbResponse
+	(*Fault)(nil),                 // 18: abt2.v1.Fault
+	(*RemoveRequest)(nil),         // 19: abt2.v1.RemoveRequest
+	(*RemoveResponse)(nil),        // 20: abt2.v1.RemoveResponse
+	(*PlanRequest)(nil),           // 21: abt2.v1.PlanRequest
+	(*PlanResponse)(nil),          // 22: abt2.v1.PlanResponse
+	(*RunRequest)(nil),            // 23: abt2.v1.RunRequest
+	(*RunResponse)(nil),           // 24: abt2.v1.RunResponse
+	(*Progress)(nil),              // 25: abt2.v1.Progress
+	(*Outcome)(nil),               // 26: abt2.v1.Outcome
+	(*Failure)(nil),               // 27: abt2.v1.Failure
+	(*StatusRequest)(nil),         // 28: abt2.v1.StatusRequest
+	(*StatusResponse)(nil),        // 29: abt2.v1.StatusResponse
+	(*ValidateRequest)(nil),       // 30: abt2.v1.ValidateRequest
+	(*ValidateResponse)(nil),      // 31: abt2.v1.ValidateResponse
+	(*HistoryRequest)(nil),        // 32: abt2.v1.HistoryRequest
+	(*HistoryResponse)(nil),       // 33: abt2.v1.HistoryResponse
+	(*EnvironmentRequest)(nil),    // 34: abt2.v1.EnvironmentRequest
+	(*EnvironmentResponse)(nil),   // 35: abt2.v1.EnvironmentResponse
+	(*LogsRequest)(nil),           // 36: abt2.v1.LogsRequest
+	(*LogsResponse)(nil),          // 37: abt2.v1.LogsResponse
+	(*LookupRequest)(nil),         // 38: abt2.v1.LookupRequest
+	(*LookupResponse)(nil),        // 39: abt2.v1.LookupResponse
+	(*Lookup)(nil),                // 40: abt2.v1.Lookup
+	(*NamedInstance)(nil),         // 41: abt2.v1.NamedInstance
+	(*GroupsRequest)(nil),         // 42: abt2.v1.GroupsRequest
+	(*GroupsResponse)(nil),        // 43: abt2.v1.GroupsResponse
+	(*Group)(nil),                 // 44: abt2.v1.Group
+	(*ChangeGroupRequest)(nil),    // 45: abt2.v1.ChangeGroupRequest
+	(*ChangeGroupResponse)(nil),   // 46: abt2.v1.ChangeGroupResponse
+	(*ModulesRequest)(nil),        // 47: abt2.v1.ModulesRequest
+	(*ModulesResponse)(nil),       // 48: abt2.v1.ModulesResponse
+	(*ModuleStatus)(nil),          // 49: abt2.v1.ModuleStatus
+	(*VersionStatus)(nil),         // 50: abt2.v1.VersionStatus
+	(*ChangeModuleRequest)(nil),   // 51: abt2.v1.ChangeModuleRequest
+	(*ChangeModuleResponse)(nil),  // 52: abt2.v1.ChangeModuleResponse
+	nil,                           // 53: abt2.v1.RunRequest.ScaleEntry
+	(*Session)(nil),               // 54: abt2.v1.Session
+	(*Artifact)(nil),              // 55: abt2.v1.Artifact
+	(*ConfigPatch)(nil),           // 56: abt2.v1.ConfigPatch
+	(*FieldChange)(nil),           // 57: abt2.v1.FieldChange
+	(*durationpb.Duration)(nil),   // 58: google.protobuf.Duration
+	(*PlanLine)(nil),              // 59: abt2.v1.PlanLine
+	(*Status)(nil),                // 60: abt2.v1.Status
+	(*Difference)(nil),            // 61: abt2.v1.Difference
+	(*Event)(nil),                 // 62: abt2.v1.Event
+	(*EnvironmentStatus)(nil),     // 63: abt2.v1.EnvironmentStatus
+	(*InstanceStatus)(nil),        // 64: abt2.v1.InstanceStatus
+	(*timestamppb.Timestamp)(nil), // 65: google.protobuf.Timestamp
 }
 var file_abt2_v1_operator_proto_depIdxs = []int32{
-	48, // 0: abt2.v1.StartResponse.session:type_name -> abt2.v1.Session
+	54, // 0: abt2.v1.StartResponse.session:type_name -> abt2.v1.Session
 	1,  // 1: abt2.v1.CreateRequest.by:type_name -> abt2.v1.By
-	48, // 2: abt2.v1.CreateResponse.session:type_name -> abt2.v1.Session
+	54, // 2: abt2.v1.CreateResponse.session:type_name -> abt2.v1.Session
 	1,  // 3: abt2.v1.PutRequest.by:type_name -> abt2.v1.By
 	7,  // 4: abt2.v1.PutRequest.modules:type_name -> abt2.v1.PutModule
-	49, // 5: abt2.v1.PutModule.artifact:type_name -> abt2.v1.Artifact
-	50, // 6: abt2.v1.PutModule.flags:type_name -> abt2.v1.ConfigPatch
+	55, // 5: abt2.v1.PutModule.artifact:type_name -> abt2.v1.Artifact
+	56, // 6: abt2.v1.PutModule.flags:type_name -> abt2.v1.ConfigPatch
 	9,  // 7: abt2.v1.PutResponse.answers:type_name -> abt2.v1.PutAnswer
-	51, // 8: abt2.v1.PutAnswer.changes:type_name -> abt2.v1.FieldChange
+	57, // 8: abt2.v1.PutAnswer.changes:type_name -> abt2.v1.FieldChange
 	1,  // 9: abt2.v1.DropRequest.by:type_name -> abt2.v1.By
 	1,  // 10: abt2.v1.SetProductRequest.by:type_name -> abt2.v1.By
-	52, // 11: abt2.v1.SetProductRequest.skew:type_name -> google.protobuf.Duration
+	58, // 11: abt2.v1.SetProductRequest.skew:type_name -> google.protobuf.Duration
 	1,  // 12: abt2.v1.ForgetRequest.by:type_name -> abt2.v1.By
 	1,  // 13: abt2.v1.DisturbRequest.by:type_name -> abt2.v1.By
-	52, // 14: abt2.v1.DisturbRequest.for:type_name -> google.protobuf.Duration
+	58, // 14: abt2.v1.DisturbRequest.for:type_name -> google.protobuf.Duration
 	18, // 15: abt2.v1.DisturbResponse.fault:type_name -> abt2.v1.Fault
-	52, // 16: abt2.v1.Fault.for:type_name -> google.protobuf.Duration
+	58, // 16: abt2.v1.Fault.for:type_name -> google.protobuf.Duration
 	1,  // 17: abt2.v1.RemoveRequest.by:type_name -> abt2.v1.By
 	1,  // 18: abt2.v1.PlanRequest.by:type_name -> abt2.v1.By
-	53, // 19: abt2.v1.PlanResponse.lines:type_name -> abt2.v1.PlanLine
+	59, // 19: abt2.v1.PlanResponse.lines:type_name -> abt2.v1.PlanLine
 	1,  // 20: abt2.v1.RunRequest.by:type_name -> abt2.v1.By
-	47, // 21: abt2.v1.RunRequest.scale:type_name -> abt2.v1.RunRequest.ScaleEntry
-	52, // 22: abt2.v1.RunRequest.ack_timeout:type_name -> google.protobuf.Duration
-	52, // 23: abt2.v1.RunRequest.settle_timeout:type_name -> google.protobuf.Duration
-	52, // 24: abt2.v1.RunRequest.drain_timeout:type_name -> google.protobuf.Duration
+	53, // 21: abt2.v1.RunRequest.scale:type_name -> abt2.v1.RunRequest.ScaleEntry
+	58, // 22: abt2.v1.RunRequest.ack_timeout:type_name -> google.protobuf.Duration
+	58, // 23: abt2.v1.RunRequest.settle_timeout:type_name -> google.protobuf.Duration
+	58, // 24: abt2.v1.RunRequest.drain_timeout:type_name -> google.protobuf.Duration
 	25, // 25: abt2.v1.RunResponse.progress:type_name -> abt2.v1.Progress
 	26, // 26: abt2.v1.RunResponse.outcome:type_name -> abt2.v1.Outcome
-	52, // 27: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
-	52, // 28: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
+	58, // 27: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
+	58, // 28: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
 	27, // 29: abt2.v1.Outcome.failed:type_name -> abt2.v1.Failure
-	52, // 30: abt2.v1.Outcome.prepared:type_name -> google.protobuf.Duration
-	54, // 31: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
-	55, // 32: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
-	56, // 33: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
-	57, // 34: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
-	52, // 35: abt2.v1.LookupRequest.wait:type_name -> google.protobuf.Duration
+	58, // 30: abt2.v1.Outcome.prepared:type_name -> google.protobuf.Duration
+	60, // 31: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
+	61, // 32: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
+	62, // 33: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
+	63, // 34: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
+	58, // 35: abt2.v1.LookupRequest.wait:type_name -> google.protobuf.Duration
 	40, // 36: abt2.v1.LookupResponse.lookup:type_name -> abt2.v1.Lookup
 	41, // 37: abt2.v1.Lookup.instances:type_name -> abt2.v1.NamedInstance
-	58, // 38: abt2.v1.NamedInstance.instance:type_name -> abt2.v1.InstanceStatus
+	64, // 38: abt2.v1.NamedInstance.instance:type_name -> abt2.v1.InstanceStatus
 	44, // 39: abt2.v1.GroupsResponse.groups:type_name -> abt2.v1.Group
 	1,  // 40: abt2.v1.ChangeGroupRequest.by:type_name -> abt2.v1.By
 	44, // 41: abt2.v1.ChangeGroupResponse.group:type_name -> abt2.v1.Group
-	2,  // 42: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
-	4,  // 43: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
-	6,  // 44: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
-	10, // 45: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
-	19, // 46: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
-	21, // 47: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
-	23, // 48: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
-	28, // 49: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
-	30, // 50: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
-	32, // 51: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
-	34, // 52: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
-	12, // 53: abt2.v1.OperatorService.SetProduct:input_type -> abt2.v1.SetProductRequest
-	14, // 54: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
-	16, // 55: abt2.v1.OperatorService.Disturb:input_type -> abt2.v1.DisturbRequest
-	38, // 56: abt2.v1.OperatorService.Lookup:input_type -> abt2.v1.LookupRequest
-	42, // 57: abt2.v1.OperatorService.Groups:input_type -> abt2.v1.GroupsRequest
-	45, // 58: abt2.v1.OperatorService.ChangeGroup:input_type -> abt2.v1.ChangeGroupRequest
-	36, // 59: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
-	3,  // 60: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
-	5,  // 61: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
-	8,  // 62: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
-	11, // 63: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
-	20, // 64: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
-	22, // 65: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
-	24, // 66: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
-	29, // 67: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
-	31, // 68: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
-	33, // 69: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
-	35, // 70: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
-	13, // 71: abt2.v1.OperatorService.SetProduct:output_type -> abt2.v1.SetProductResponse
-	15, // 72: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
-	17, // 73: abt2.v1.OperatorService.Disturb:output_type -> abt2.v1.DisturbResponse
-	39, // 74: abt2.v1.OperatorService.Lookup:output_type -> abt2.v1.LookupResponse
-	43, // 75: abt2.v1.OperatorService.Groups:output_type -> abt2.v1.GroupsResponse
-	46, // 76: abt2.v1.OperatorService.ChangeGroup:output_type -> abt2.v1.ChangeGroupResponse
-	37, // 77: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
-	60, // [60:78] is the sub-list for method output_type
-	42, // [42:60] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	49, // 42: abt2.v1.ModulesResponse.modules:type_name -> abt2.v1.ModuleStatus
+	50, // 43: abt2.v1.ModuleStatus.versions:type_name -> abt2.v1.VersionStatus
+	55, // 44: abt2.v1.VersionStatus.artifact:type_name -> abt2.v1.Artifact
+	65, // 45: abt2.v1.VersionStatus.created:type_name -> google.protobuf.Timestamp
+	1,  // 46: abt2.v1.ChangeModuleRequest.by:type_name -> abt2.v1.By
+	49, // 47: abt2.v1.ChangeModuleResponse.module:type_name -> abt2.v1.ModuleStatus
+	2,  // 48: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
+	4,  // 49: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
+	6,  // 50: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
+	10, // 51: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
+	19, // 52: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
+	21, // 53: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
+	23, // 54: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
+	28, // 55: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
+	30, // 56: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
+	32, // 57: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
+	34, // 58: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
+	12, // 59: abt2.v1.OperatorService.SetProduct:input_type -> abt2.v1.SetProductRequest
+	14, // 60: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
+	16, // 61: abt2.v1.OperatorService.Disturb:input_type -> abt2.v1.DisturbRequest
+	38, // 62: abt2.v1.OperatorService.Lookup:input_type -> abt2.v1.LookupRequest
+	42, // 63: abt2.v1.OperatorService.Groups:input_type -> abt2.v1.GroupsRequest
+	45, // 64: abt2.v1.OperatorService.ChangeGroup:input_type -> abt2.v1.ChangeGroupRequest
+	47, // 65: abt2.v1.OperatorService.Modules:input_type -> abt2.v1.ModulesRequest
+	51, // 66: abt2.v1.OperatorService.ChangeModule:input_type -> abt2.v1.ChangeModuleRequest
+	36, // 67: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
+	3,  // 68: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
+	5,  // 69: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
+	8,  // 70: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
+	11, // 71: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
+	20, // 72: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
+	22, // 73: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
+	24, // 74: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
+	29, // 75: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
+	31, // 76: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
+	33, // 77: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
+	35, // 78: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
+	13, // 79: abt2.v1.OperatorService.SetProduct:output_type -> abt2.v1.SetProductResponse
+	15, // 80: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
+	17, // 81: abt2.v1.OperatorService.Disturb:output_type -> abt2.v1.DisturbResponse
+	39, // 82: abt2.v1.OperatorService.Lookup:output_type -> abt2.v1.LookupResponse
+	43, // 83: abt2.v1.OperatorService.Groups:output_type -> abt2.v1.GroupsResponse
+	46, // 84: abt2.v1.OperatorService.ChangeGroup:output_type -> abt2.v1.ChangeGroupResponse
+	48, // 85: abt2.v1.OperatorService.Modules:output_type -> abt2.v1.ModulesResponse
+	52, // 86: abt2.v1.OperatorService.ChangeModule:output_type -> abt2.v1.ChangeModuleResponse
+	37, // 87: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
+	68, // [68:88] is the sub-list for method output_type
+	48, // [48:68] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_abt2_v1_operator_proto_init() }
@@ -3438,7 +3911,7 @@ func file_abt2_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_abt2_v1_operator_proto_rawDesc), len(file_abt2_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   48,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

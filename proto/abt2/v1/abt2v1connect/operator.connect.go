@@ -113,6 +113,11 @@ const (
 	// OperatorServiceChangeGroupProcedure is the fully-qualified name of the OperatorService's
 	// ChangeGroup RPC.
 	OperatorServiceChangeGroupProcedure = "/abt2.v1.OperatorService/ChangeGroup"
+	// OperatorServiceModulesProcedure is the fully-qualified name of the OperatorService's Modules RPC.
+	OperatorServiceModulesProcedure = "/abt2.v1.OperatorService/Modules"
+	// OperatorServiceChangeModuleProcedure is the fully-qualified name of the OperatorService's
+	// ChangeModule RPC.
+	OperatorServiceChangeModuleProcedure = "/abt2.v1.OperatorService/ChangeModule"
 	// OperatorServiceLogsProcedure is the fully-qualified name of the OperatorService's Logs RPC.
 	OperatorServiceLogsProcedure = "/abt2.v1.OperatorService/Logs"
 )
@@ -156,6 +161,11 @@ type OperatorServiceClient interface {
 	Groups(context.Context, *connect.Request[v1.GroupsRequest]) (*connect.Response[v1.GroupsResponse], error)
 	// ChangeGroup creates a group, adds or removes modules, or deletes it.
 	ChangeGroup(context.Context, *connect.Request[v1.ChangeGroupRequest]) (*connect.Response[v1.ChangeGroupResponse], error)
+	// Modules lists modules.
+	Modules(context.Context, *connect.Request[v1.ModulesRequest]) (*connect.Response[v1.ModulesResponse], error)
+	// ChangeModule announces a module before its first build, or deletes one that
+	// nothing uses.
+	ChangeModule(context.Context, *connect.Request[v1.ChangeModuleRequest]) (*connect.Response[v1.ChangeModuleResponse], error)
 	// Logs streams what a module's instances printed.
 	Logs(context.Context, *connect.Request[v1.LogsRequest]) (*connect.ServerStreamForClient[v1.LogsResponse], error)
 }
@@ -281,6 +291,19 @@ func NewOperatorServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(operatorServiceMethods.ByName("ChangeGroup")),
 			connect.WithClientOptions(opts...),
 		),
+		modules: connect.NewClient[v1.ModulesRequest, v1.ModulesResponse](
+			httpClient,
+			baseURL+OperatorServiceModulesProcedure,
+			connect.WithSchema(operatorServiceMethods.ByName("Modules")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		changeModule: connect.NewClient[v1.ChangeModuleRequest, v1.ChangeModuleResponse](
+			httpClient,
+			baseURL+OperatorServiceChangeModuleProcedure,
+			connect.WithSchema(operatorServiceMethods.ByName("ChangeModule")),
+			connect.WithClientOptions(opts...),
+		),
 		logs: connect.NewClient[v1.LogsRequest, v1.LogsResponse](
 			httpClient,
 			baseURL+OperatorServiceLogsProcedure,
@@ -292,24 +315,26 @@ func NewOperatorServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 
 // operatorServiceClient implements OperatorServiceClient.
 type operatorServiceClient struct {
-	start       *connect.Client[v1.StartRequest, v1.StartResponse]
-	create      *connect.Client[v1.CreateRequest, v1.CreateResponse]
-	put         *connect.Client[v1.PutRequest, v1.PutResponse]
-	drop        *connect.Client[v1.DropRequest, v1.DropResponse]
-	remove      *connect.Client[v1.RemoveRequest, v1.RemoveResponse]
-	plan        *connect.Client[v1.PlanRequest, v1.PlanResponse]
-	run         *connect.Client[v1.RunRequest, v1.RunResponse]
-	status      *connect.Client[v1.StatusRequest, v1.StatusResponse]
-	validate    *connect.Client[v1.ValidateRequest, v1.ValidateResponse]
-	history     *connect.Client[v1.HistoryRequest, v1.HistoryResponse]
-	environment *connect.Client[v1.EnvironmentRequest, v1.EnvironmentResponse]
-	setProduct  *connect.Client[v1.SetProductRequest, v1.SetProductResponse]
-	forget      *connect.Client[v1.ForgetRequest, v1.ForgetResponse]
-	disturb     *connect.Client[v1.DisturbRequest, v1.DisturbResponse]
-	lookup      *connect.Client[v1.LookupRequest, v1.LookupResponse]
-	groups      *connect.Client[v1.GroupsRequest, v1.GroupsResponse]
-	changeGroup *connect.Client[v1.ChangeGroupRequest, v1.ChangeGroupResponse]
-	logs        *connect.Client[v1.LogsRequest, v1.LogsResponse]
+	start        *connect.Client[v1.StartRequest, v1.StartResponse]
+	create       *connect.Client[v1.CreateRequest, v1.CreateResponse]
+	put          *connect.Client[v1.PutRequest, v1.PutResponse]
+	drop         *connect.Client[v1.DropRequest, v1.DropResponse]
+	remove       *connect.Client[v1.RemoveRequest, v1.RemoveResponse]
+	plan         *connect.Client[v1.PlanRequest, v1.PlanResponse]
+	run          *connect.Client[v1.RunRequest, v1.RunResponse]
+	status       *connect.Client[v1.StatusRequest, v1.StatusResponse]
+	validate     *connect.Client[v1.ValidateRequest, v1.ValidateResponse]
+	history      *connect.Client[v1.HistoryRequest, v1.HistoryResponse]
+	environment  *connect.Client[v1.EnvironmentRequest, v1.EnvironmentResponse]
+	setProduct   *connect.Client[v1.SetProductRequest, v1.SetProductResponse]
+	forget       *connect.Client[v1.ForgetRequest, v1.ForgetResponse]
+	disturb      *connect.Client[v1.DisturbRequest, v1.DisturbResponse]
+	lookup       *connect.Client[v1.LookupRequest, v1.LookupResponse]
+	groups       *connect.Client[v1.GroupsRequest, v1.GroupsResponse]
+	changeGroup  *connect.Client[v1.ChangeGroupRequest, v1.ChangeGroupResponse]
+	modules      *connect.Client[v1.ModulesRequest, v1.ModulesResponse]
+	changeModule *connect.Client[v1.ChangeModuleRequest, v1.ChangeModuleResponse]
+	logs         *connect.Client[v1.LogsRequest, v1.LogsResponse]
 }
 
 // Start calls abt2.v1.OperatorService.Start.
@@ -397,6 +422,16 @@ func (c *operatorServiceClient) ChangeGroup(ctx context.Context, req *connect.Re
 	return c.changeGroup.CallUnary(ctx, req)
 }
 
+// Modules calls abt2.v1.OperatorService.Modules.
+func (c *operatorServiceClient) Modules(ctx context.Context, req *connect.Request[v1.ModulesRequest]) (*connect.Response[v1.ModulesResponse], error) {
+	return c.modules.CallUnary(ctx, req)
+}
+
+// ChangeModule calls abt2.v1.OperatorService.ChangeModule.
+func (c *operatorServiceClient) ChangeModule(ctx context.Context, req *connect.Request[v1.ChangeModuleRequest]) (*connect.Response[v1.ChangeModuleResponse], error) {
+	return c.changeModule.CallUnary(ctx, req)
+}
+
 // Logs calls abt2.v1.OperatorService.Logs.
 func (c *operatorServiceClient) Logs(ctx context.Context, req *connect.Request[v1.LogsRequest]) (*connect.ServerStreamForClient[v1.LogsResponse], error) {
 	return c.logs.CallServerStream(ctx, req)
@@ -441,6 +476,11 @@ type OperatorServiceHandler interface {
 	Groups(context.Context, *connect.Request[v1.GroupsRequest]) (*connect.Response[v1.GroupsResponse], error)
 	// ChangeGroup creates a group, adds or removes modules, or deletes it.
 	ChangeGroup(context.Context, *connect.Request[v1.ChangeGroupRequest]) (*connect.Response[v1.ChangeGroupResponse], error)
+	// Modules lists modules.
+	Modules(context.Context, *connect.Request[v1.ModulesRequest]) (*connect.Response[v1.ModulesResponse], error)
+	// ChangeModule announces a module before its first build, or deletes one that
+	// nothing uses.
+	ChangeModule(context.Context, *connect.Request[v1.ChangeModuleRequest]) (*connect.Response[v1.ChangeModuleResponse], error)
 	// Logs streams what a module's instances printed.
 	Logs(context.Context, *connect.Request[v1.LogsRequest], *connect.ServerStream[v1.LogsResponse]) error
 }
@@ -562,6 +602,19 @@ func NewOperatorServiceHandler(svc OperatorServiceHandler, opts ...connect.Handl
 		connect.WithSchema(operatorServiceMethods.ByName("ChangeGroup")),
 		connect.WithHandlerOptions(opts...),
 	)
+	operatorServiceModulesHandler := connect.NewUnaryHandler(
+		OperatorServiceModulesProcedure,
+		svc.Modules,
+		connect.WithSchema(operatorServiceMethods.ByName("Modules")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	operatorServiceChangeModuleHandler := connect.NewUnaryHandler(
+		OperatorServiceChangeModuleProcedure,
+		svc.ChangeModule,
+		connect.WithSchema(operatorServiceMethods.ByName("ChangeModule")),
+		connect.WithHandlerOptions(opts...),
+	)
 	operatorServiceLogsHandler := connect.NewServerStreamHandler(
 		OperatorServiceLogsProcedure,
 		svc.Logs,
@@ -604,6 +657,10 @@ func NewOperatorServiceHandler(svc OperatorServiceHandler, opts ...connect.Handl
 			operatorServiceGroupsHandler.ServeHTTP(w, r)
 		case OperatorServiceChangeGroupProcedure:
 			operatorServiceChangeGroupHandler.ServeHTTP(w, r)
+		case OperatorServiceModulesProcedure:
+			operatorServiceModulesHandler.ServeHTTP(w, r)
+		case OperatorServiceChangeModuleProcedure:
+			operatorServiceChangeModuleHandler.ServeHTTP(w, r)
 		case OperatorServiceLogsProcedure:
 			operatorServiceLogsHandler.ServeHTTP(w, r)
 		default:
@@ -681,6 +738,14 @@ func (UnimplementedOperatorServiceHandler) Groups(context.Context, *connect.Requ
 
 func (UnimplementedOperatorServiceHandler) ChangeGroup(context.Context, *connect.Request[v1.ChangeGroupRequest]) (*connect.Response[v1.ChangeGroupResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.ChangeGroup is not implemented"))
+}
+
+func (UnimplementedOperatorServiceHandler) Modules(context.Context, *connect.Request[v1.ModulesRequest]) (*connect.Response[v1.ModulesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.Modules is not implemented"))
+}
+
+func (UnimplementedOperatorServiceHandler) ChangeModule(context.Context, *connect.Request[v1.ChangeModuleRequest]) (*connect.Response[v1.ChangeModuleResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.ChangeModule is not implemented"))
 }
 
 func (UnimplementedOperatorServiceHandler) Logs(context.Context, *connect.Request[v1.LogsRequest], *connect.ServerStream[v1.LogsResponse]) error {
