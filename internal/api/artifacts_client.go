@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -38,7 +39,7 @@ func (c *Client) Upload(ctx context.Context, a abt2.Artifact, body io.Reader) er
 	if err != nil {
 		return abt2.Wrap(abt2.CodeInvalid, err, "server %q: is not an address", c.base)
 	}
-	source := &source{r: body, closed: make(chan struct{})}
+	source := &source{r: body, left: a.Size, closed: make(chan struct{})}
 	if a.Size > 0 {
 		req.Body, req.ContentLength = source, a.Size
 		defer func() { <-source.closed }() // the transport promises to close it
@@ -59,9 +60,14 @@ func (c *Client) Upload(ctx context.Context, a abt2.Artifact, body io.Reader) er
 	return c.fromBody(resp)
 }
 
-// source is an upload's body as the transport sees it.
+var errTooLong = errors.New("it is longer than it was when the upload began")
+
+// source is an upload's body as the transport sees it. A body that is longer
+// than it was said to be fails before its last announced byte is handed on:
+// afterwards the service may already have answered.
 type source struct {
 	r      io.Reader
+	left   int64 // announced, and not handed on yet
 	closed chan struct{}
 	once   sync.Once
 
@@ -71,6 +77,15 @@ type source struct {
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
+	if s.left -= int64(n); s.left <= 0 && err == nil {
+		var more [1]byte
+		if _, err = io.ReadFull(s.r, more[:]); err == nil {
+			s.left = -1
+		}
+	}
+	if s.left < 0 {
+		n, err = 0, errTooLong
+	}
 	if err != nil && err != io.EOF {
 		s.mu.Lock()
 		s.err = err

@@ -6,9 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -26,7 +28,9 @@ func serve(t *testing.T, svc abt2.Service, opts ...api.Option) (*api.Client, *ht
 	t.Helper()
 	ts := httptest.NewServer(api.NewHandler(svc, api.OperatorToken("operator.token", token), slog.New(slog.DiscardHandler), opts...))
 	t.Cleanup(ts.Close)
-	return api.NewClient(ts.URL, func() (string, error) { return token, nil }, ts.Client()), ts
+	client := ts.Client()
+	client.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute // as long as it takes here; httptest's own does not wait at all
+	return api.NewClient(ts.URL, func() (string, error) { return token, nil }, client), ts
 }
 
 // Every method brings every field there and back.
