@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -25,8 +24,22 @@ import (
 
 // TestAdopt follows docs/adopt.md: it executes the document's commands, on a
 // real nginx and four processes that were there before, while users come at a
-// constant rate. ABT2_ADOPT_RATE is how many a second.
-func TestAdopt(t *testing.T) {
+// constant rate.
+func TestAdopt(t *testing.T) { adoptUnder(t, 50) }
+
+// BenchmarkAdopt is that with more users.
+func BenchmarkAdopt(b *testing.B) {
+	for b.Loop() {
+		u := adoptUnder(b, 1000)
+		b.ReportMetric(float64(u.asked), "requests")
+		b.ReportMetric(float64(u.asked)/u.took.Seconds(), "requests/s")
+		b.ReportMetric(float64(u.failed), "failed")
+		b.ReportMetric(float64(u.late), "late")
+	}
+}
+
+// adoptUnder follows the document while users ask that often a second.
+func adoptUnder(t testing.TB, rate int) *users {
 	for _, program := range []string{"nginx", "curl", "pgrep", "ps"} {
 		if _, err := exec.LookPath(program); err == nil {
 			continue
@@ -36,10 +49,6 @@ func TestAdopt(t *testing.T) {
 			t.Fatal(program + advice)
 		}
 		t.Skip(program + advice)
-	}
-	rate, err := strconv.Atoi(cmp.Or(os.Getenv("ABT2_ADOPT_RATE"), "50"))
-	if err != nil || rate < 1 {
-		t.Fatalf("ABT2_ADOPT_RATE=%s: must be a number of requests a second", os.Getenv("ABT2_ADOPT_RATE"))
 	}
 	g := readGuide(t, "../../docs/adopt.md")
 	m := prepareMachine(t, g)
@@ -92,6 +101,7 @@ func TestAdopt(t *testing.T) {
 	if users.failed > 0 {
 		t.Errorf("%d of %d requests failed, such as:\n%s", users.failed, users.asked, strings.Join(users.complaints, "\n"))
 	}
+	return users
 }
 
 // guide is what of a document can be executed.
@@ -103,7 +113,7 @@ type guide struct {
 // step is what stands in sh blocks under a heading.
 type step struct{ heading, commands string }
 
-func readGuide(t *testing.T, path string) guide {
+func readGuide(t testing.TB, path string) guide {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -140,7 +150,7 @@ func readGuide(t *testing.T, path string) guide {
 // machine is where the document is followed: everything of the document's has
 // its place in folders of the test's and at free addresses.
 type machine struct {
-	t       *testing.T
+	t       testing.TB
 	here    *strings.Replacer // from the document's names to this machine's
 	pids    map[string]int    // of the services that were there before
 	nginx   string            // its address
@@ -151,7 +161,7 @@ type machine struct {
 }
 
 // prepareMachine starts what was there before abt2.
-func prepareMachine(t *testing.T, g guide) *machine {
+func prepareMachine(t testing.TB, g guide) *machine {
 	t.Helper()
 	dir, bin := t.TempDir(), t.TempDir()
 	buildPrograms(t, bin, map[string]string{"abt2": "abt2.dev/cmd/abt2", "adopted": "./testdata/adopted"})
@@ -203,7 +213,7 @@ env: {NAME: `+name+`, BUILD: new, CALLS: `+calls+`, FORWARD: "yes"}
 	return m
 }
 
-func writeFile(t *testing.T, path string, mode os.FileMode, text string) {
+func writeFile(t testing.TB, path string, mode os.FileMode, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -215,7 +225,7 @@ func writeFile(t *testing.T, path string, mode os.FileMode, text string) {
 
 // freeAddress is one that no connection takes by chance meanwhile, and abt2
 // neither: below the system's ports and abt2's own.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		address := "127.0.0.1:" + strconv.Itoa(10000+rand.IntN(8000))
@@ -378,14 +388,14 @@ func (m *machine) becomes(path, pattern string) {
 // shell is one shell that executes the document from its beginning to its end,
 // so that a variable lives on from step to step.
 type shell struct {
-	t     *testing.T
+	t     testing.TB
 	stdin io.Writer
 	done  chan struct{} // a message for each step that has succeeded
 	ended chan struct{} // closed when the shell has ended
 	dir   string        // where it works; its output is in the file said
 }
 
-func startShell(t *testing.T, dir string, env []string) *shell {
+func startShell(t testing.TB, dir string, env []string) *shell {
 	t.Helper()
 	s := &shell{t: t, done: make(chan struct{}), ended: make(chan struct{}), dir: dir}
 	said, err := os.Create(filepath.Join(dir, "said"))
@@ -458,6 +468,8 @@ type users struct {
 	client *http.Client
 	stop   context.CancelFunc
 	gone   chan struct{}
+	begun  time.Time
+	took   time.Duration // set when they leave
 
 	mu         sync.Mutex
 	asked      int
@@ -484,14 +496,14 @@ const usersAtOnce = 256
 // come begins to ask, so often a second, until leave.
 func (u *users) come(rate int) {
 	ctx, stop := context.WithCancel(context.Background())
-	u.stop, u.gone = stop, make(chan struct{})
+	u.stop, u.gone, u.begun = stop, make(chan struct{}), time.Now()
 	go func() {
 		defer close(u.gone)
 		places := make(chan struct{}, usersAtOnce)
 		var asking sync.WaitGroup
 		defer asking.Wait()
-		for start, slot := time.Now(), 0; ; slot++ {
-			due := time.NewTimer(time.Until(start.Add(time.Duration(slot) * time.Second / time.Duration(rate))))
+		for slot := 0; ; slot++ {
+			due := time.NewTimer(time.Until(u.begun.Add(time.Duration(slot) * time.Second / time.Duration(rate))))
 			select {
 			case <-due.C:
 			case <-ctx.Done():
@@ -517,6 +529,9 @@ func (u *users) come(rate int) {
 func (u *users) leave() {
 	u.stop()
 	<-u.gone
+	if u.took == 0 {
+		u.took = time.Since(u.begun)
+	}
 	u.client.CloseIdleConnections()
 }
 

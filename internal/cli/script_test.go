@@ -56,7 +56,7 @@ func TestScripts(t *testing.T) {
 }
 
 // buildPrograms builds programs, by their names, into a folder.
-func buildPrograms(t *testing.T, bin string, sources map[string]string) {
+func buildPrograms(t testing.TB, bin string, sources map[string]string) {
 	t.Helper()
 	for name, source := range sources {
 		build := exec.Command("go", append(append([]string{"build"}, raceFlags...), "-o", filepath.Join(bin, name), source)...)

@@ -22,20 +22,26 @@ type previous struct {
 	handsOn  bool   // its edge can hand its sockets over
 }
 
-// buildPrevious builds the newest release before HEAD, or the commit that
-// testdata names while there is none. Without a history the test is skipped.
-func buildPrevious(t *testing.T) previous {
+// previousReleases are what to upgrade from: the newest release before HEAD, or
+// the commits that testdata names while there is none.
+func previousReleases(t testing.TB) []string {
 	t.Helper()
-	git := func(args ...string) (string, error) {
-		cmd := exec.Command("git", args...)
-		cmd.Dir = "../.." // git archives the folder that it is called in
-		out, err := cmd.Output()
-		return strings.TrimSpace(string(out)), err
+	if tag, err := git("describe", "--tags", "--abbrev=0", "--match=v[0-9]*", "HEAD^"); err == nil {
+		return []string{tag}
 	}
-	revision, err := git("describe", "--tags", "--abbrev=0", "--match=v[0-9]*", "HEAD^")
-	if err != nil {
-		revision = strings.TrimSpace(read(t, "testdata/previous-release"))
-	}
+	return strings.Fields(read(t, "testdata/previous-releases"))
+}
+
+func git(args ...string) (string, error) {
+	cmd := exec.Command("git", args...)
+	cmd.Dir = "../.." // git archives the folder that it is called in
+	out, err := cmd.Output()
+	return strings.TrimSpace(string(out)), err
+}
+
+// buildPrevious builds a release. Without a history the test is skipped.
+func buildPrevious(t testing.TB, revision string) previous {
+	t.Helper()
 	if _, err := git("cat-file", "-e", revision+"^{commit}"); err != nil {
 		t.Skipf("revision %s is not here: this is no clone of the repository, or a shallow one: %v", revision, err)
 	}
@@ -59,7 +65,7 @@ func buildPrevious(t *testing.T) previous {
 			t.Fatalf("revision %s: %v: %v\n%s", revision, cmd, err, out)
 		}
 	}
-	_, err = os.Stat(filepath.Join(tree, "internal/edge/handover.go"))
+	_, err := os.Stat(filepath.Join(tree, "internal/edge/handover.go"))
 	p.handsOn = err == nil
 	return p
 }

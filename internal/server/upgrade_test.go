@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,14 +14,33 @@ import (
 	"abt2.dev/internal/edge/edgectl"
 )
 
-// TestUpgradeFromThePreviousRelease: this release's server takes over what the
-// previous one has left, data folder, edge, shims and modules with its SDK, and
-// users notice nothing of it. ABT2_UPGRADE_RATE is how many requests they send a second.
+// TestUpgradeFromThePreviousRelease: this release's server takes over what an
+// earlier one has left, data folder, edge, shims and modules with its SDK, and
+// users notice nothing of it.
 func TestUpgradeFromThePreviousRelease(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds another release")
 	}
-	p := buildPrevious(t)
+	for _, revision := range previousReleases(t) {
+		t.Run(revision, func(t *testing.T) { upgradeUnder(t, 200, buildPrevious(t, revision)) })
+	}
+}
+
+// BenchmarkUpgrade is that of the newest of them under more load.
+func BenchmarkUpgrade(b *testing.B) {
+	revisions := previousReleases(b)
+	p := buildPrevious(b, revisions[len(revisions)-1])
+	for b.Loop() {
+		n := upgradeUnder(b, 1000, p)
+		b.ReportMetric(float64(n.requests), "requests")
+		b.ReportMetric(float64(n.requests)/n.took.Seconds(), "requests/s")
+		b.ReportMetric(float64(n.failed), "failed")
+		b.ReportMetric(float64(n.mixed), "mixed")
+	}
+}
+
+// upgradeUnder upgrades from p while users ask that often a second.
+func upgradeUnder(t testing.TB, rate int, p previous) served {
 	in := prepare(t)
 	ours := in.command
 	stop := in.startPrevious(p)
@@ -38,7 +55,7 @@ func TestUpgradeFromThePreviousRelease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	load := in.underRate(upgradeRate(t))
+	load := in.underRate(rate)
 
 	stop()
 	in.command = ours
@@ -73,14 +90,15 @@ func TestUpgradeFromThePreviousRelease(t *testing.T) {
 	in.verb(abt2.VerbCommit)
 	in.verb(abt2.VerbClean) // ends instances that old shims keep
 	in.noDifference()
-	requests, failed, mixed := load()
-	if failed > 0 || mixed > 0 || requests == 0 {
-		t.Errorf("%d requests: %d failed, %d mixed; want 0 and 0", requests, failed, mixed)
+	n := load()
+	if n.failed > 0 || n.mixed > 0 || n.requests == 0 {
+		t.Errorf("%d requests: %d failed, %d mixed; want 0 and 0", n.requests, n.failed, n.mixed)
 	}
-	t.Logf("from %s: %d requests, %d failed, %d mixed", p.revision, requests, failed, mixed)
+	t.Logf("from %s: %d requests, %d failed, %d mixed", p.revision, n.requests, n.failed, n.mixed)
 	if got := in.page(""); got != "[{web@2 3} {order@2 3}]" {
 		t.Errorf("users see %s", got)
 	}
+	return n
 }
 
 // running tells which instances run where.
@@ -92,44 +110,39 @@ func running(s abt2.Status) string {
 	return strings.Join(out, ", ")
 }
 
-func upgradeRate(t *testing.T) int {
-	t.Helper()
-	s, ok := os.LookupEnv("ABT2_UPGRADE_RATE")
-	if !ok {
-		return 200
-	}
-	rate, err := strconv.Atoi(s)
-	if err != nil || rate <= 0 {
-		t.Fatalf("ABT2_UPGRADE_RATE %q: must be a number of requests a second", s)
-	}
-	return rate
+// served is what became of requests.
+type served struct {
+	requests, failed, mixed int64
+	took                    time.Duration
 }
 
 // underRate asks for the page that often a second, whether answers come or not,
 // until the function it returns is called, which tells how that went.
-func (in *installation) underRate(rate int) func() (requests, failed, mixed int64) {
+func (in *installation) underRate(rate int) func() served {
 	var group sync.WaitGroup
 	var c count
+	begun := time.Now()
 	ctx, cancel := context.WithCancel(context.Background())
 	transport := &http.Transport{MaxIdleConnsPerHost: 100}
 	client := &http.Client{Transport: transport}
 	page := in.edge + "/"
 	group.Go(func() {
-		tick := time.NewTicker(time.Second / time.Duration(rate))
-		defer tick.Stop()
-		for {
+		for slot := 0; ; slot++ {
+			due := time.NewTimer(time.Until(begun.Add(time.Duration(slot) * time.Second / time.Duration(rate))))
 			select {
 			case <-ctx.Done():
+				due.Stop()
 				return
-			case <-tick.C:
+			case <-due.C: // at once where we are late: none is left out
 				group.Go(func() { c.ask(in.t, client, page) })
 			}
 		}
 	})
-	return func() (int64, int64, int64) {
+	return func() served {
 		cancel()
+		took := time.Since(begun)
 		group.Wait()
 		transport.CloseIdleConnections()
-		return c.requests.Load(), c.failed.Load(), c.mixed.Load()
+		return served{c.requests.Load(), c.failed.Load(), c.mixed.Load(), took}
 	}
 }
