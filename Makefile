@@ -58,7 +58,7 @@ bench: ## measure, and write docs/benchmarks.md
 	go -C lane test -run '^$$' -bench . -benchmem -count $(COUNT) ./... > bin/bench.txt || { cat bin/bench.txt; exit 1; }
 	go -C lane/navi test -run '^$$' -bench . -benchmem -count $(COUNT) ./... >> bin/bench.txt || { cat bin/bench.txt; exit 1; }
 	go test -run '^$$' -bench . -benchmem -count $(COUNT) ./internal/... >> bin/bench.txt || { cat bin/bench.txt; exit 1; }
-	go test -run '^$$' -bench . ./examples/demo >> bin/bench.txt || { cat bin/bench.txt; exit 1; }
+	go test -run '^$$' -bench . -benchtime 2x ./examples/demo >> bin/bench.txt || { cat bin/bench.txt; exit 1; }
 	go -C tools run ./benchreport -o $(CURDIR)/docs/benchmarks.md $(CURDIR)/bin/bench.txt
 
 bench-edge: ## compare a driven HAProxy with a bare one

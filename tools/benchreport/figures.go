@@ -46,6 +46,8 @@ const (
 	edge     = "abt2.dev/internal/edge"
 	demo     = "abt2.dev/examples/demo"
 	feed     = "abt2.dev/internal/feed"
+	cli      = "abt2.dev/internal/cli"
+	server   = "abt2.dev/internal/server"
 	dns      = "abt2.dev/internal/nameserver"
 )
 
@@ -69,6 +71,15 @@ var figures = []figure{
 	{what: "commit under 2,000 requests/s, failed", measured: measure{demo, "Commit", "failed"}, bound: 0},
 	{what: "commit under 2,000 requests/s, mixed", measured: measure{demo, "Commit", "mixed"}, bound: 0},
 	{what: "commit under 2,000 requests/s, rate kept", measured: measure{demo, "Commit", "requests/s"}, bound: 1900, atLeast: true},
+	{what: "adopting under 1,000 requests/s, failed", measured: measure{cli, "Adopt", "failed"}, bound: 0},
+	{what: "adopting under 1,000 requests/s, rate kept", measured: measure{cli, "Adopt", "requests/s"}, bound: 950, atLeast: true},
+	{what: "upgrade under 1,000 requests/s, failed", measured: measure{server, "Upgrade", "failed"}, bound: 0},
+	{what: "upgrade under 1,000 requests/s, mixed", measured: measure{server, "Upgrade", "mixed"}, bound: 0},
+	{what: "upgrade under 1,000 requests/s, rate kept", measured: measure{server, "Upgrade", "requests/s"}, bound: 950, atLeast: true},
+	{what: "40 instances back after a reboot", measured: measure{server, "Reboot", "ns/op"}, bound: 10e9},
+	{what: "backup of 1 GiB, to a plain copy's speed", measured: measure{demo, "Backup", "ratio"}, bound: 0.5, atLeast: true},
+	{what: "backup of 1 GiB, the server's memory beyond idle", measured: measure{demo, "Backup", "more-server-MB"}, bound: 50},
+	{what: "abt2 doctor, slowest", measured: measure{demo, "Doctor", "slowest-ms"}, bound: 1000},
 	{what: "server ready, slowest start", measured: measure{demo, "ServerReady", "slowest-ms"}, bound: 2000},
 	{what: "server resident when idle", measured: measure{demo, "ServerReady", "server-MB"}, bound: 150},
 	{what: "edge resident when idle", measured: measure{demo, "ServerReady", "edge-MB"}, bound: 40},
