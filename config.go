@@ -269,6 +269,10 @@ const prefixRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456
 // ReservedPrefix is the path under which an edge answers itself.
 const ReservedPrefix = "/.abt2"
 
+// ConnectedPath is where an edge of ours says whether it has its server: status
+// 200, or 503, when a token that it does not know may be valid all the same.
+const ConnectedPath = ReservedPrefix + "/connected"
+
 // FieldChange is one field's difference between two configurations, for people.
 type FieldChange struct {
 	Field string `json:"field"`

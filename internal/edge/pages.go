@@ -54,6 +54,8 @@ func (x *exchange) reserved(token string) {
 		x.enter()
 	case leavePath:
 		x.leave()
+	case abt2.ConnectedPath:
+		x.connected()
 	default:
 		x.refuse(refusePath)
 	}
@@ -135,6 +137,18 @@ func (x *exchange) leave() {
 	h.Set("Location", "/")
 	x.own = true
 	x.WriteHeader(http.StatusSeeOther)
+}
+
+// connected says whether an unknown token is one that nobody has given, for a
+// gateway in front of this edge. That it is not is no request that failed.
+func (x *exchange) connected() {
+	x.own = true
+	x.Header().Set("Cache-Control", "no-store")
+	status := http.StatusOK
+	if !x.s.metrics.connected.Load() {
+		status = http.StatusServiceUnavailable
+	}
+	x.ResponseWriter.WriteHeader(status)
 }
 
 func (x *exchange) setCookie(token string, maxAge int) {

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"abt2.dev"
 )
 
 func TestEnter(t *testing.T) {
@@ -170,4 +172,19 @@ func FuzzIsLocalTarget(f *testing.F) {
 			t.Errorf("%q leads to another host", to)
 		}
 	})
+}
+
+func TestSaysWhetherItHasItsServer(t *testing.T) {
+	e := newTestEdge(t, nil)
+	e.mustApply(t, routesTo(1, module(t, func(http.ResponseWriter, *http.Request) {})))
+	for _, connected := range []bool{true, false, true} {
+		e.metrics.connected.Store(connected)
+		want := http.StatusOK
+		if !connected {
+			want = http.StatusServiceUnavailable
+		}
+		if res, body := e.get(t, abt2.ConnectedPath, nil); res.StatusCode != want || res.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("connected %v: status %d, %q; want %d", connected, res.StatusCode, body, want)
+		}
+	}
 }
