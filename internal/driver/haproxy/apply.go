@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"abt2.dev"
 )
 
@@ -19,15 +21,14 @@ type actual struct {
 	noted   bool
 }
 
+// look asks all at once: a switch waits for the slowest, not for each.
 func (e *Edge) look(ctx context.Context) (a actual, err error) {
 	w := e.worker()
-	if a.info, err = w.info(ctx); err != nil {
-		return a, err
-	}
-	if a.entries, err = w.mapEntries(ctx); err != nil {
-		return a, err
-	}
-	if a.servers, err = w.servers(ctx); err != nil {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) { a.info, err = w.info(ctx); return err })
+	g.Go(func() (err error) { a.entries, err = w.mapEntries(ctx); return err })
+	g.Go(func() (err error) { a.servers, err = w.servers(ctx); return err })
+	if err := g.Wait(); err != nil {
 		return a, err
 	}
 	a.note, a.noted = noteOf(a.entries)
@@ -46,11 +47,11 @@ func (e *Edge) Apply(ctx context.Context, r abt2.EdgeRoutes) error {
 		return err
 	}
 	defer func() { <-e.applying }()
-	if err := e.handOver(ctx); err != nil { // of what others may have started
-		return err
-	}
-	have, err := e.look(ctx)
-	if err != nil {
+	g, asking := errgroup.WithContext(ctx)
+	g.Go(func() error { return e.handOver(asking) }) // of what others may have started
+	var have actual
+	g.Go(func() (err error) { have, err = e.look(asking); return err })
+	if err := g.Wait(); err != nil {
 		return err
 	}
 	if is, next := have.note.Routes.Table.Mark, r.Table.Mark; is.Epoch == next.Epoch && next.Revision < is.Revision {
@@ -94,8 +95,7 @@ func (e *Edge) Apply(ctx context.Context, r abt2.EdgeRoutes) error {
 	} else if err := e.change(ctx, p, have.servers); err != nil {
 		return err // what is installed is newer than what is served; repeating heals it
 	}
-	keep()
-	return nil
+	return keep()
 }
 
 // straggling returns the routes that a request may be about to ask for, having
@@ -146,7 +146,7 @@ func (e *Edge) change(ctx context.Context, p *plan, have []serverState) error {
 			}
 		}
 		// One that still has connections is refused, gets no others, and goes later.
-		if _, err := w.ask(ctx, "del server "+name); err != nil {
+		if _, err := w(ctx, "del server "+name); err != nil {
 			return err
 		}
 	}
@@ -154,7 +154,7 @@ func (e *Edge) change(ctx context.Context, p *plan, have []serverState) error {
 }
 
 // ensure makes a server be there and get requests.
-func (w socket) ensure(ctx context.Context, prefix, backend string, s server, is serverState, there bool) error {
+func (a asker) ensure(ctx context.Context, prefix, backend string, s server, is serverState, there bool) error {
 	name := prefix + backend + "/" + s.name
 	if there && is.up && is.address == s.address.String() {
 		return nil
@@ -164,14 +164,14 @@ func (w socket) ensure(ctx context.Context, prefix, backend string, s server, is
 		if prefix == grpcPrefix {
 			command += " proto h2"
 		}
-		if err := w.order(ctx, command, "New server registered"); err != nil {
+		if err := a.order(ctx, command, "New server registered"); err != nil {
 			return err
 		}
 	} else if is.address != s.address.String() {
 		command := "set server " + name + " addr " + s.address.Addr().String() + " port " + strconv.Itoa(int(s.address.Port()))
-		if err := w.order(ctx, command, "IP changed", "port changed", "no need to change"); err != nil {
+		if err := a.order(ctx, command, "IP changed", "port changed", "no need to change"); err != nil {
 			return err
 		}
 	}
-	return w.order(ctx, "set server "+name+" state ready")
+	return a.order(ctx, "set server "+name+" state ready")
 }

@@ -20,7 +20,7 @@ func (e *Edge) carried(ctx context.Context, filter string) (int, error) {
 	}
 	total := 0
 	for _, pid := range append(p.current, p.old...) {
-		said, err := e.askMaster(ctx, "@!"+pid+" show table abt2-carried "+filter)
+		said, err := e.process(pid)(ctx, "show table abt2-carried "+filter)
 		if err != nil {
 			return 0, err
 		}

@@ -125,8 +125,13 @@ func TestDriftOfEveryKindIsMended(t *testing.T) {
 		"set server v:web.1/web-1-1 state maint",
 		"set server g:web.1/web-1-1 state drain",
 		"set server v:web.1/web-1-2 addr 127.0.0.1 port 1",
-		"add map live/routes.map h|foreign.example default|1~x",
-		"add map live/routes.map t|00112233445566778899aabbccddeeff default|1~x|preview",
+		"add map live/routes.map foreign.example/ r|1|web@1|web.1|default|1~x",
+		"add map live/routes.map /secret/ r|1|web@1|web.1|default|1~x",
+		"set map live/routes.map / r|1|web@2|web.1|default|1~x",
+		"set map live/routes.map / x|1|||default|1~x",
+		"del map live/routes.map /.abt2/",
+		"set map live/routes.map MODE handover",
+		"add map live/routes.map T|00112233445566778899aabbccddeeff default|1~x|preview",
 		"clear map live/routes.map",
 	} {
 		tell(t, dir, command)
@@ -152,6 +157,32 @@ func TestDriftOfEveryKindIsMended(t *testing.T) {
 	if now, err := os.ReadFile(conf); err != nil || string(now) != string(b) {
 		t.Errorf("the file is still as edited, error %v", err)
 	}
+}
+
+func TestComesBackFromATornMap(t *testing.T) {
+	dir := folder(t)
+	e := open(t, haproxy.Config{Dir: dir})
+	want := shop(1, module(t, "web-1-1", nil))
+	apply(t, e, want)
+	live := filepath.Join(dir, "live", "routes.map")
+	b, err := os.ReadFile(live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept []string // as lost power may leave it: the note, and not all else
+	for line := range strings.Lines(string(b)) {
+		if !strings.HasPrefix(line, "/ ") {
+			kept = append(kept, line)
+		}
+	}
+	if err := os.WriteFile(live, []byte(strings.Join(kept, "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	crash(t, dir, master)
+	if status, body, _ := get(t, e, "/"); status != http.StatusOK || body != "web-1-1" {
+		t.Errorf("after a crash: status %d, %q", status, body)
+	}
+	same(t, e, want)
 }
 
 func TestSnippet(t *testing.T) {

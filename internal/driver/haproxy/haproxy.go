@@ -33,8 +33,9 @@ type Config struct {
 	// Snippet is a file of the user's own configuration: lines of a defaults
 	// section for what users are served by. Empty: none.
 	Snippet string
-	// Pages is the address, ip:port, of who answers below abt2.ReservedPrefix.
-	// Empty: nobody, 404.
+	// Pages is the address, ip:port, of who answers below abt2.ReservedPrefix,
+	// and says there, at abt2.ConnectedPath, whether the server is lost. Empty:
+	// nobody, 404.
 	Pages string
 	// HardStopAfter bounds how long a process that was replaced may finish its
 	// requests. Zero: 30 min.
@@ -103,9 +104,9 @@ var (
 
 // Limits implements abt2.Limiter.
 func (e *Edge) Limits() []string {
-	out := []string{
-		"an unknown token is served online also while the server is lost: HAProxy does not know that it is",
-		"streams of an environment that is taken down are cut when their instances end, not closed politely before",
+	out := []string{"streams of an environment that is taken down are cut when their instances end, not closed politely before"}
+	if e.cfg.Pages == "" {
+		out = append(out, "an unknown token is served online also while the server is lost: HAProxy does not know that it is")
 	}
 	f := e.about.Load()
 	if f == nil || !f.dropTrailers {

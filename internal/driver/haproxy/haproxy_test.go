@@ -4,18 +4,22 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"abt2.dev"
 	"abt2.dev/internal/driver/drivertest"
 	"abt2.dev/internal/driver/haproxy"
 )
@@ -23,7 +27,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // needHAProxy skips where there is none, on a laptop; CI must have one.
-func needHAProxy(t *testing.T) {
+func needHAProxy(t testing.TB) {
 	t.Helper()
 	if _, err := exec.LookPath("haproxy"); err == nil {
 		return
@@ -35,7 +39,7 @@ func needHAProxy(t *testing.T) {
 	t.Skip(remedy)
 }
 
-func folder(t *testing.T) string {
+func folder(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "abt2-ha-") // a socket's path must be short
 	if err != nil {
@@ -46,7 +50,7 @@ func folder(t *testing.T) string {
 }
 
 // open returns an HAProxy that runs until the test has ended.
-func open(t *testing.T, cfg haproxy.Config) *haproxy.Edge {
+func open(t testing.TB, cfg haproxy.Config) *haproxy.Edge {
 	t.Helper()
 	needHAProxy(t)
 	if cfg.Dir == "" {
@@ -68,7 +72,7 @@ func open(t *testing.T, cfg haproxy.Config) *haproxy.Edge {
 }
 
 // keep runs the supervisor; the function it returns ends HAProxy, too.
-func keep(t *testing.T, e *haproxy.Edge) func() {
+func keep(t testing.TB, e *haproxy.Edge) func() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
@@ -137,6 +141,24 @@ func crash(t *testing.T, dir, kind string) {
 	})
 }
 
+// pages stands for the built-in edge behind HAProxy.
+type pages struct {
+	address string
+	lost    atomic.Bool // its server
+}
+
+func newPages(t *testing.T) *pages {
+	p := &pages{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != abt2.ConnectedPath || p.lost.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(s.Close)
+	p.address = s.Listener.Addr().String()
+	return p
+}
+
 // until looks again and again at something that sends no signal.
 func until(t *testing.T, ok func() bool) {
 	t.Helper()
@@ -164,7 +186,8 @@ func TestEdge(t *testing.T) {
 			}
 		}
 		change()
-		e := open(t, haproxy.Config{Dir: dir, Snippet: snippet})
+		pages := newPages(t)
+		e := open(t, haproxy.Config{Dir: dir, Snippet: snippet, Pages: pages.address})
 		address, err := e.Address(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -184,11 +207,18 @@ func TestEdge(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
+			Disconnect: func(t *testing.T) {
+				pages.lost.Store(true)
+				until(t, func() bool {
+					return regexp.MustCompile(`(?m)^abt2-server,BACKEND,.*,DOWN,`).MatchString(tell(t, dir, "show stat"))
+				})
+			},
 			Crash: func(t *testing.T) { crash(t, dir, master) },
 			Drift: func(t *testing.T) {
-				preview := regexp.MustCompile(`default\|2~\w+`).FindString(tell(t, dir, "show map live/routes.map"))
-				if said := tell(t, dir, "set map live/routes.map h|* "+preview); said != "" {
-					t.Fatal(said)
+				for _, m := range regexp.MustCompile(`(?m) E\|2~\w+(\S+) (\S+)$`).FindAllStringSubmatch(tell(t, dir, "show map live/routes.map"), -1) {
+					if said := tell(t, dir, "set map live/routes.map "+m[1]+" "+m[2]+"|default|2~x"); said != "" {
+						t.Fatal(said)
+					}
 				}
 			},
 		}

@@ -17,7 +17,8 @@ type bundle struct {
 	entries map[string]string
 }
 
-// write puts a bundle into a new folder, from which install makes it live.
+// write puts a bundle into a new folder, from which install makes it live. It is
+// not on the disk yet: a switch does not wait for that, see settle.
 func (e *Edge) write(b bundle) (dir string, err error) {
 	fail := func(err error) (string, error) {
 		return "", abt2.Wrap(abt2.CodeFailed, err, "haproxy folder %s: cannot be written to", e.cfg.Dir)
@@ -30,21 +31,12 @@ func (e *Edge) write(b bundle) (dir string, err error) {
 		files[tlsFile] = b.pem
 	}
 	for name, content := range files {
-		if err := writeSynced(filepath.Join(dir, name), content); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			_ = os.RemoveAll(dir)
 			return fail(err)
 		}
 	}
 	return dir, nil
-}
-
-func writeSynced(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // check lets HAProxy judge what lies in dir. What it says is returned as
@@ -66,9 +58,9 @@ func (e *Edge) check(ctx context.Context, dir string) error {
 	return err
 }
 
-// install makes dir live, and returns what does away with the one before and
-// what puts it back; one of them must be called.
-func (e *Edge) install(dir string) (keep, undo func(), err error) {
+// install makes dir live, and returns what does away with the one before, once
+// this one has come to the disk, and what puts it back; one of them must be called.
+func (e *Edge) install(dir string) (keep func() error, undo func(), err error) {
 	link := e.path(liveLink)
 	before, err := os.Readlink(link)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -84,13 +76,39 @@ func (e *Edge) install(dir string) (keep, undo func(), err error) {
 	if err := point(filepath.Base(dir)); err != nil {
 		return nil, nil, abt2.Wrap(abt2.CodeFailed, err, "haproxy folder %s: cannot be written to", e.cfg.Dir)
 	}
-	keep = func() { e.sweep(filepath.Base(dir)) }
+	keep = func() error {
+		if err := settle(dir); err != nil {
+			return abt2.Wrap(abt2.CodeFailed, err, "haproxy folder %s: what is served now cannot be kept there", e.cfg.Dir)
+		}
+		e.sweep(filepath.Base(dir))
+		return nil
+	}
 	undo = func() {
 		if before != "" && point(before) == nil {
 			_ = os.RemoveAll(dir)
 		}
 	}
 	return keep, undo, nil
+}
+
+// settle returns when what is live has come to the disk, the link with it. Who
+// loses power earlier finds an HAProxy that serves nothing until the next Apply,
+// as instances do until they have been started.
+func settle(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*")) // the pattern is well formed but for dir
+	if err != nil {
+		return err
+	}
+	for _, path := range append(files, dir, filepath.Dir(dir)) {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sweep removes what an earlier or interrupted change has left.

@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +18,15 @@ type processes struct {
 	old     []string // pids of those that finish what they have
 }
 
-func (e *Edge) worker() socket { return socket(e.path(workerSocket)) }
+// worker asks the process that serves users.
+func (e *Edge) worker() asker { return socket(e.path(workerSocket)).ask }
+
+// process asks any process through the master.
+func (e *Edge) process(pid string) asker {
+	return func(ctx context.Context, command string) (string, error) {
+		return e.askMaster(ctx, "@!"+pid+" "+command)
+	}
+}
 
 // processes asks the master (management guide, section 9.4.1).
 func (e *Edge) processes(ctx context.Context) (p processes, err error) {
@@ -136,15 +145,27 @@ func (e *Edge) handOver(ctx context.Context) error {
 	return err
 }
 
+// handsOver leaves a process nothing in its map but that it hands over. said is
+// what it answers where it is not done.
 func (e *Edge) handsOver(ctx context.Context, pid string) (done bool, said string, err error) {
-	for _, c := range []struct{ command, wants string }{
-		{"set map " + liveMap + " " + keyMode + " " + modeHandover, ""},
-		{"show map " + liveMap, " " + keyMode + " " + modeHandover + "\n"},
-		{"show info", "\nStopping: 1\n"},
-	} {
-		if said, err = e.askMaster(ctx, "@!"+pid+" "+c.command); err != nil || !strings.Contains(said+"\n", c.wants) {
-			return false, said, err
+	old := e.process(pid)
+	only := map[string]string{keyMode: modeHandover}
+	refused := func(err error) (bool, string, error) {
+		if abt2.CodeOf(err) == abt2.CodeFailed {
+			return false, err.Error(), nil // it is busy, or has ended in between
 		}
+		return false, "", err
 	}
-	return true, said, nil
+	entries, err := old.mapEntries(ctx)
+	if err != nil {
+		return refused(err)
+	}
+	if !maps.Equal(entries, only) {
+		if err := old.replaceMap(ctx, only); err != nil {
+			return refused(err)
+		}
+		return false, "its map is just changing", nil // it is looked at again
+	}
+	said, err = old(ctx, "show info")
+	return err == nil && strings.Contains(said, "\nStopping: 1\n"), said, err
 }

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"abt2.dev"
@@ -15,6 +17,9 @@ import (
 type plan struct {
 	entries  map[string]string // of the map
 	backends []backend         // by version
+	hosts    bool              // some product names some
+	keys     map[abt2.EnvironmentID]string
+	ways     map[abt2.EnvironmentID]map[string]way // by prefix + /
 }
 
 // backend is a version that users can reach.
@@ -28,28 +33,89 @@ type server struct {
 	address netip.AddrPort
 }
 
-// What an entry of the map is about. A request asks for three of them: by host
-// which product and environment, by token which environment in its place, and
-// by environment and path which version. What an environment leads to is never
-// changed but gets another key, so that three answers, of which some are newer,
-// still make a way that is whole.
+// What an entry of the map is about. Host and path of a request lead to a way by
+// one lookup; that is all for most. Where a token selects an environment, another
+// lookup leads from there and the path to a way. What an environment leads to is
+// never changed but gets another key, so that answers of which one is newer still
+// make a way that is whole.
+//
+// The key of a way is host and prefix, HOST/PREFIX/, and /PREFIX/ alone for hosts
+// that no product names. The others begin with a capital letter, as no host does
+// that HAProxy looks up.
 const (
-	keyMode  = "mode" // modeHere, or modeHandover in a process that was replaced
-	keyHost  = "h|"   // + host, or anyHost: product|environment key
-	keyToken = "t|"   // + digest: product|environment key|role
-	keyRoute = "e|"   // + environment key + | + prefix + /: version|backend|how
-	keyNote  = "n|"   // + number: a part of the note
-
-	anyHost = "*"
+	keyMode  = "MODE" // modeHere, or modeHandover in a process that was replaced
+	keyToken = "T|"   // + digest: product|environment key|role
+	keyRoute = "E|"   // + environment key + prefix + /: a way
+	keyNote  = "N|"   // + number: a part of the note
 
 	modeHere     = "here"
 	modeHandover = "handover"
 
 	// emptyKey stands in an environment key for an environment without modules.
 	emptyKey = "none"
-	// standIn says that a route leads to the online version in place of its own.
-	standIn = "fallback"
 )
+
+// way is where host and path lead, or environment and path. Its text is
+// kind|environment|version|backend, and where it belongs to a host
+// |product|environment key.
+type way struct {
+	kind        wayKind
+	environment abt2.EnvironmentID
+	version     abt2.VersionID // zero unless the kind is routed or standIn
+	product     abt2.ProductName
+	key         string
+}
+
+// wayKind is one lower-case letter, which the configuration looks at first.
+type wayKind string
+
+const (
+	routed   wayKind = "r" // to a version
+	standIn  wayKind = "f" // to the online version in place of one without instances
+	nowhere  wayKind = "x" // no module serves this path
+	empty    wayKind = "n" // the environment has no modules
+	reserved wayKind = "p" // below abt2.ReservedPrefix
+)
+
+func (w way) String() string {
+	version, backend := "", ""
+	if w.version != (abt2.VersionID{}) {
+		version, backend = w.version.String(), backendName(w.version)
+	}
+	s := string(w.kind) + "|" + w.environment.String() + "|" + version + "|" + backend
+	if w.key != "" {
+		s += "|" + string(w.product) + "|" + w.key
+	}
+	return s
+}
+
+// parseWay reads what String wrote; of somebody else's writing it returns what
+// can be read.
+func parseWay(s string) (w way) {
+	fields := strings.Split(s, "|")
+	fields = append(fields, make([]string, max(0, 6-len(fields)))...)
+	n, err := strconv.ParseUint(fields[1], 10, 64)
+	if err == nil {
+		w.environment = abt2.EnvironmentID(n)
+	}
+	if v, err := abt2.ParseVersionID(fields[2]); err == nil && fields[3] == backendName(v) {
+		w.version = v
+	}
+	w.kind, w.product, w.key = wayKind(fields[0]), abt2.ProductName(fields[4]), fields[5]
+	return w
+}
+
+// splitWayKey returns host and path of a way's key; false: it is none.
+func splitWayKey(key string) (host, path string, ok bool) {
+	i := strings.IndexByte(key, '/')
+	if i < 0 || 'A' <= key[0] && key[0] <= 'Z' {
+		return "", "", false
+	}
+	return key[:i], key[i:], true
+}
+
+// reservedPath is below every host.
+const reservedPath = abt2.ReservedPrefix + "/"
 
 // Every version has two backends: modules speak HTTP/1.1, and HTTP/2 for gRPC.
 const (
@@ -69,9 +135,12 @@ func versionNumber(v abt2.VersionID) string {
 // compile makes a plan of routes, or refuses what HAProxy could misread.
 func compile(r abt2.EdgeRoutes) (*plan, error) {
 	c := &compiler{
-		plan:     &plan{entries: map[string]string{keyMode: modeHere}},
+		plan: &plan{
+			entries: map[string]string{keyMode: modeHere, reservedPath: way{kind: reserved}.String()},
+			keys:    map[abt2.EnvironmentID]string{}, ways: map[abt2.EnvironmentID]map[string]way{},
+		},
 		versions: map[abt2.VersionID]*abt2.TableVersion{}, environments: map[abt2.EnvironmentID]*abt2.TableEnvironment{},
-		products: map[abt2.ProductName]*abt2.TableProduct{}, keys: map[abt2.EnvironmentID]string{},
+		products: map[abt2.ProductName]*abt2.TableProduct{},
 	}
 	t := &r.Table
 	for i := range t.Versions {
@@ -106,7 +175,6 @@ type compiler struct {
 	versions     map[abt2.VersionID]*abt2.TableVersion
 	environments map[abt2.EnvironmentID]*abt2.TableEnvironment
 	products     map[abt2.ProductName]*abt2.TableProduct
-	keys         map[abt2.EnvironmentID]string
 }
 
 func (c *compiler) version(v *abt2.TableVersion) error {
@@ -135,34 +203,38 @@ func (c *compiler) version(v *abt2.TableVersion) error {
 	return nil
 }
 
-// environment makes the routes of an environment. Their key holds a digest of
-// them.
+// environment makes the ways of an environment. Their key holds a digest of them.
 func (c *compiler) environment(e *abt2.TableEnvironment) {
-	type route struct{ path, value string }
-	var routes []route
-	digest := sha256.New()
+	ways := map[string]way{"/": {kind: nowhere, environment: e.ID}}
+	if len(e.Modules) == 0 {
+		ways["/"] = way{kind: empty, environment: e.ID}
+	}
 	for _, id := range e.Modules {
 		v := c.versions[id]
 		if v == nil {
 			continue
 		}
-		how := ""
+		w := way{kind: routed, environment: e.ID, version: id}
 		if other := c.fallback(e, v); other != nil {
-			v, how = other, standIn
+			w.kind, w.version = standIn, other.ID
 		}
-		r := route{strings.TrimSuffix(c.versions[id].Prefix, "/") + "/", v.ID.String() + "|" + backendName(v.ID) + "|" + how}
-		routes = append(routes, r)
-		digest.Write([]byte(r.path + " " + r.value + "\n"))
+		ways[strings.TrimSuffix(v.Prefix, "/")+"/"] = w
 	}
-	key := e.ID.String() + "~" + emptyKey
-	if len(e.Modules) > 0 {
-		key = e.ID.String() + "~" + hex.EncodeToString(digest.Sum(nil)[:6])
+	digest := sha256.New()
+	for _, path := range slices.Sorted(maps.Keys(ways)) {
+		digest.Write([]byte(path + " " + ways[path].String() + "\n"))
 	}
-	c.keys[e.ID] = key
-	for _, r := range routes {
-		c.entries[keyRoute+key+"|"+r.path] = r.value
+	key := environmentKey(e.ID, hex.EncodeToString(digest.Sum(nil)[:6]))
+	if len(e.Modules) == 0 {
+		key = environmentKey(e.ID, emptyKey)
+	}
+	c.keys[e.ID], c.ways[e.ID] = key, ways
+	for path, w := range ways {
+		c.entries[keyRoute+key+path] = w.String()
 	}
 }
+
+func environmentKey(id abt2.EnvironmentID, digest string) string { return id.String() + "~" + digest }
 
 // fallback is the online version that stands in for one without instances, nil
 // where it is not to.
@@ -187,19 +259,27 @@ func (c *compiler) product(p *abt2.TableProduct) error {
 	if err := p.Name.Validate(); err != nil {
 		return err
 	}
-	key, ok := c.keys[p.Online]
-	if !ok {
-		key = p.Online.String() + "~" + emptyKey
+	key, ways := c.keys[p.Online], c.ways[p.Online]
+	if ways == nil {
+		key = environmentKey(p.Online, emptyKey)
+		ways = map[string]way{"/": {kind: empty, environment: p.Online}}
 	}
-	value := string(p.Name) + "|" + key
+	lead := func(host string) {
+		for path, w := range ways {
+			w.product, w.key = p.Name, key
+			c.entries[host+path] = w.String()
+		}
+		c.entries[host+reservedPath] = way{kind: reserved}.String()
+	}
 	if p.Name == abt2.DefaultProduct {
-		c.entries[keyHost+anyHost] = value
+		lead("")
 	}
 	for _, h := range p.Hosts {
-		if err := checkWord("host of "+string(p.Name), h, "|*"); err != nil {
+		if err := checkWord("host of "+string(p.Name), h, "|*/#"); err != nil {
 			return err
 		}
-		c.entries[keyHost+strings.ToLower(h)] = value
+		lead(strings.ToLower(h))
+		c.hosts = true
 	}
 	return nil
 }

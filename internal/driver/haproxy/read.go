@@ -44,8 +44,8 @@ func observed(have actual) (abt2.EdgeRoutes, error) {
 	return r, nil
 }
 
-// environmentOf reads the environment out of a host's or a token's entry; zero:
-// somebody else's writing.
+// environmentOf reads the environment out of a token's entry; zero: somebody
+// else's writing.
 func environmentOf(value string) abt2.EnvironmentID {
 	_, rest, _ := strings.Cut(value, "|")
 	id, _, _ := strings.Cut(rest, "~")
@@ -56,35 +56,47 @@ func environmentOf(value string) abt2.EnvironmentID {
 	return abt2.EnvironmentID(n)
 }
 
+// observedProducts takes a product's online environment from where / leads. Hosts
+// that lead elsewhere are left out, others that lead to the product are added.
 func observedProducts(applied []abt2.TableProduct, entries map[string]string) []abt2.TableProduct {
+	if entries[keyMode] != modeHere {
+		return nil // every request is passed on to nobody
+	}
 	out := slices.Clone(applied)
 	for i := range out {
 		p := &out[i]
+		online := func(host string) (abt2.EnvironmentID, bool) {
+			w := parseWay(entries[host+"/"])
+			return w.environment, w.product == p.Name && parseWay(entries[host+reservedPath]).kind == reserved
+		}
 		var hosts []string
 		known := map[string]bool{}
 		for _, h := range p.Hosts {
-			key := keyHost + strings.ToLower(h)
-			known[key] = true
-			if strings.HasPrefix(entries[key], string(p.Name)+"|") {
-				hosts = append(hosts, h)
-				p.Online = environmentOf(entries[key])
+			known[strings.ToLower(h)] = true
+			if id, ok := online(strings.ToLower(h)); ok {
+				hosts, p.Online = append(hosts, h), id
 			}
 		}
 		for _, key := range slices.Sorted(maps.Keys(entries)) {
-			host, ok := strings.CutPrefix(key, keyHost)
-			if ok && host != anyHost && !known[key] && strings.HasPrefix(entries[key], string(p.Name)+"|") {
+			host, path, ok := splitWayKey(key)
+			if ok && path == "/" && host != "" && !known[host] && parseWay(entries[key]).product == p.Name {
 				hosts = append(hosts, host)
 			}
 		}
 		if p.Hosts = hosts; p.Name == abt2.DefaultProduct {
-			p.Online = environmentOf(entries[keyHost+anyHost])
+			if id, ok := online(""); ok {
+				p.Online = id
+			} else {
+				p.Online = 0
+			}
 		}
 	}
 	return out
 }
 
-// observedEnvironments drops the modules that no route leads to, and names the
-// versions that routes lead to in place of others.
+// observedEnvironments drops the modules that not every way leads to which should,
+// names the versions that one leads to in place of theirs, and adds those of ways
+// that nobody asked for.
 func observedEnvironments(t *abt2.Table, p *plan, entries map[string]string) []abt2.TableEnvironment {
 	prefixes := map[abt2.VersionID]string{}
 	for _, v := range t.Versions {
@@ -92,28 +104,30 @@ func observedEnvironments(t *abt2.Table, p *plan, entries map[string]string) []a
 			prefixes[v.ID] = strings.TrimSuffix(v.Prefix, "/") + "/"
 		}
 	}
-	routes := map[abt2.EnvironmentID]map[string]string{} // by path: the key that was applied
-	for k := range p.entries {
-		key, path, ok := strings.Cut(strings.TrimPrefix(k, keyRoute), "|")
-		if !ok || !strings.HasPrefix(k, keyRoute) {
-			continue
-		}
-		id := environmentOf("|" + key)
-		if routes[id] == nil {
-			routes[id] = map[string]string{}
-		}
-		routes[id][path] = k
-	}
 	out := slices.Clone(t.Environments)
 	for i := range out {
 		env := &out[i]
+		ways, starts := p.ways[env.ID], startsOf(t, p, env.ID)
 		var modules []abt2.VersionID
 		for _, id := range env.Modules {
-			key, reached := routes[env.ID][prefixes[id]]
-			if value, there := entries[key]; !reached || value == p.entries[key] {
-				modules = append(modules, id)
-			} else if other, err := abt2.ParseVersionID(firstField(value)); there && err == nil {
-				modules = append(modules, other)
+			path, reached := prefixes[id]
+			found := id
+			for _, start := range starts {
+				is := parseWay(entries[start+path])
+				if reached && (is.kind != ways[path].kind || is.environment != env.ID || is.version != ways[path].version) {
+					found = is.version
+				}
+			}
+			if found != (abt2.VersionID{}) {
+				modules = append(modules, found)
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(entries)) {
+			for _, start := range starts {
+				path, ok := strings.CutPrefix(key, start)
+				if _, wanted := ways[path]; ok && !wanted && strings.HasPrefix(path, "/") && path != reservedPath {
+					modules = append(modules, parseWay(entries[key]).version)
+				}
 			}
 		}
 		env.Modules = modules
@@ -121,9 +135,21 @@ func observedEnvironments(t *abt2.Table, p *plan, entries map[string]string) []a
 	return out
 }
 
-func firstField(value string) string {
-	s, _, _ := strings.Cut(value, "|")
-	return s
+// startsOf returns what stands before a path in the keys of an environment's ways.
+func startsOf(t *abt2.Table, p *plan, id abt2.EnvironmentID) []string {
+	out := []string{keyRoute + p.keys[id]}
+	for _, product := range t.Products {
+		if product.Online != id {
+			continue
+		}
+		if product.Name == abt2.DefaultProduct {
+			out = append(out, "")
+		}
+		for _, h := range product.Hosts {
+			out = append(out, strings.ToLower(h))
+		}
+	}
+	return out
 }
 
 // observedVersions lists the instances that get requests of every kind.

@@ -17,6 +17,9 @@ import (
 //go:embed config.tmpl
 var configText string
 
+// configTemplate is ours, and is parsed once: a switch waits for what it makes.
+var configTemplate = template.Must(template.New(configFile).Parse(configText))
+
 // rendered is what HAProxy is started with.
 type rendered struct {
 	config []byte
@@ -28,8 +31,11 @@ type rendered struct {
 // configData is what the template sees. Every string in it is ours, is escaped,
 // or was checked to be no more than one word; but for the user's snippet.
 type configData struct {
-	Description, Listen, WorkerSocket, InnerSocket, Map, Pages, Snippet, TLSFile string
+	Description, Listen, WorkerSocket, InnerSocket, Map, Pages, Connected, Snippet, TLSFile string
 
+	Routed, StandIn, Nowhere, Empty, Reserved wayKind
+
+	Hosts                               bool // some product names some
 	HardStopAfter                       int64
 	TLS, DropTrailers, RetryMisdirected bool
 	Backends                            []configBackend
@@ -76,7 +82,9 @@ func (e *Edge) render(ctx context.Context, p *plan) (*rendered, error) {
 	}
 	d := configData{
 		Listen: listen.String(), WorkerSocket: workerSocket, InnerSocket: innerSocket, Map: liveMap,
-		Pages: e.cfg.Pages, TLSFile: liveLink + "/" + tlsFile, TLS: e.cfg.TLSCert != "",
+		Pages: e.cfg.Pages, Connected: abt2.ConnectedPath, Hosts: p.hosts,
+		Routed: routed, StandIn: standIn, Nowhere: nowhere, Empty: empty, Reserved: reserved,
+		TLSFile: liveLink + "/" + tlsFile, TLS: e.cfg.TLSCert != "",
 		HardStopAfter: int64(max(e.cfg.HardStopAfter, time.Second) / time.Second),
 		DropTrailers:  f.dropTrailers, RetryMisdirected: f.retryMisdirected,
 		CookieFirst: cookieFirst, CookieLater: cookieLater, CookieAny: cookieAny, Baggage: ourBaggage,
@@ -120,12 +128,8 @@ func (e *Edge) render(ctx context.Context, p *plan) (*rendered, error) {
 }
 
 func execute(d configData) ([]byte, error) {
-	t, err := template.New(configFile).Parse(configText)
-	if err != nil {
-		return nil, abt2.Wrap(abt2.CodeInternal, err, "the template of HAProxy's configuration")
-	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, d); err != nil {
+	if err := configTemplate.Execute(&b, d); err != nil {
 		return nil, abt2.Wrap(abt2.CodeInternal, err, "the template of HAProxy's configuration")
 	}
 	return b.Bytes(), nil

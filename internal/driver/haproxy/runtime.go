@@ -59,10 +59,14 @@ func (s socket) failed(ctx context.Context, err error) error {
 	return abt2.Wrap(abt2.CodeUnavailable, err, "HAProxy broke off")
 }
 
+// asker sends a command to a worker and returns its answer: through its own
+// socket, or through the master's.
+type asker func(ctx context.Context, command string) (string, error)
+
 // order sends a command that is answered by silence, or by words that begin
 // with one of those given; anything else is why HAProxy refused.
-func (s socket) order(ctx context.Context, command string, fine ...string) error {
-	said, err := s.ask(ctx, command)
+func (a asker) order(ctx context.Context, command string, fine ...string) error {
+	said, err := a(ctx, command)
 	if err != nil || said == "" {
 		return err
 	}
@@ -77,8 +81,8 @@ func (s socket) order(ctx context.Context, command string, fine ...string) error
 }
 
 // mapEntries returns what a worker routes by.
-func (s socket) mapEntries(ctx context.Context) (map[string]string, error) {
-	said, err := s.ask(ctx, "show map "+liveMap)
+func (a asker) mapEntries(ctx context.Context) (map[string]string, error) {
+	said, err := a(ctx, "show map "+liveMap)
 	if err != nil {
 		return nil, err
 	}
@@ -99,8 +103,8 @@ func (s socket) mapEntries(ctx context.Context) (map[string]string, error) {
 const commandSize = 12 << 10
 
 // replaceMap makes a worker route by other entries, from one moment to the next.
-func (s socket) replaceMap(ctx context.Context, entries map[string]string) error {
-	said, err := s.ask(ctx, "prepare map "+liveMap)
+func (a asker) replaceMap(ctx context.Context, entries map[string]string) error {
+	said, err := a(ctx, "prepare map "+liveMap)
 	if err != nil {
 		return err
 	}
@@ -112,7 +116,7 @@ func (s socket) replaceMap(ctx context.Context, entries map[string]string) error
 	var b strings.Builder
 	send := func() error {
 		defer b.Reset()
-		return s.order(ctx, command+b.String())
+		return a.order(ctx, command+b.String())
 	}
 	for _, line := range lines(entries) {
 		if b.Len()+len(line) > commandSize {
@@ -125,7 +129,7 @@ func (s socket) replaceMap(ctx context.Context, entries map[string]string) error
 	if err := send(); err != nil {
 		return err
 	}
-	return s.order(ctx, "commit map @"+version+" "+liveMap)
+	return a.order(ctx, "commit map @"+version+" "+liveMap)
 }
 
 // serverState is a server as a worker has it.
@@ -136,8 +140,8 @@ type serverState struct {
 }
 
 // servers returns the servers of every version's backends.
-func (s socket) servers(ctx context.Context) ([]serverState, error) {
-	said, err := s.ask(ctx, "show servers state")
+func (a asker) servers(ctx context.Context) ([]serverState, error) {
+	said, err := a(ctx, "show servers state")
 	if err != nil {
 		return nil, err
 	}
@@ -175,8 +179,8 @@ func (s socket) servers(ctx context.Context) ([]serverState, error) {
 // info is what a worker says of itself.
 type info struct{ pid, description string }
 
-func (s socket) info(ctx context.Context) (i info, err error) {
-	said, err := s.ask(ctx, "show info")
+func (a asker) info(ctx context.Context) (i info, err error) {
+	said, err := a(ctx, "show info")
 	for line := range strings.Lines(said) {
 		switch name, value, _ := strings.Cut(strings.TrimSpace(line), ": "); name {
 		case "Pid":

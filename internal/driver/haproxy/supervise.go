@@ -147,7 +147,7 @@ func (e *Edge) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if sum == conf.sum && noted && last.Config == sum {
+	if sum == conf.sum && noted && last.Config == sum && holds(entries, p.entries) {
 		return nil
 	}
 	if noted {
@@ -164,10 +164,21 @@ func (e *Edge) prepare(ctx context.Context) error {
 		return err
 	}
 	keep, _, err := e.install(dir)
-	if err == nil {
-		keep()
+	if err != nil {
+		return err
 	}
-	return err
+	return keep()
+}
+
+// holds reports whether entries has all of some: power that was lost may have
+// left a part of a map.
+func holds(entries, some map[string]string) bool {
+	for k, v := range some {
+		if entries[k] != v {
+			return false
+		}
+	}
+	return true
 }
 
 // start runs HAProxy as a session of its own, so that nothing that ends this
