@@ -61,8 +61,9 @@ bench: ## measure, and write docs/benchmarks.md
 	go test -run '^$$' -bench . -benchtime 2x ./examples/demo >> bin/bench.txt || { cat bin/bench.txt; exit 1; }
 	go -C tools run ./benchreport -o $(CURDIR)/docs/benchmarks.md $(CURDIR)/bin/bench.txt
 
-bench-edge: ## compare a driven HAProxy with a bare one
-	go test -run '^$$' -bench OfBare -benchtime 20x ./internal/driver/haproxy
+bench-edge: ## compare the edges with gateways that only pass requests on, and time their switches
+	go test -run '^$$' -bench Throughput -benchtime 5x ./internal/driver/all
+	go test -run '^$$' -bench Flips -benchtime 300x ./internal/driver/...
 
 generate: ## protocol code and the command reference
 	GOBIN=$(CURDIR)/bin go -C tools install tool

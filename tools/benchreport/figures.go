@@ -49,6 +49,10 @@ const (
 	cli      = "abt2.dev/internal/cli"
 	server   = "abt2.dev/internal/server"
 	dns      = "abt2.dev/internal/nameserver"
+	drivers  = "abt2.dev/internal/driver/all"
+	builtin  = "abt2.dev/internal/driver/builtin"
+	haproxy  = "abt2.dev/internal/driver/haproxy"
+	bfe      = "abt2.dev/internal/driver/bfe"
 )
 
 // figures are what the project promises. Benchmarks are named as they print.
@@ -61,7 +65,13 @@ var figures = []figure{
 	{what: "gRPC, time of a call, to round_robin's", measured: measure{lanegrpc, "UnaryBesideRoundRobin", "ratio"}, bound: 1.25},
 	{what: "gRPC, processor's time of a call beyond round_robin's", measured: measure{lanegrpc, "UnaryBesideRoundRobin", "more-cpu-ns/call"}, bound: 6000},
 	{what: "Navi-rpc, time of a call outside abt2, to plain HTTP and JSON", measured: measure{laneNavi, "CallBesidePlain", "ratio"}, bound: 1.1},
-	{what: "edge, requests a second, to ReverseProxy's", measured: measure{edge, "EdgeBesidePlain", "ratio"}, bound: 0.9, atLeast: true},
+	{what: "edge, requests a second, to a bare ReverseProxy's", measured: measure{drivers, "Throughput", "builtin-of-reverseproxy"}, bound: 1, atLeast: true},
+	{what: "edge, requests a second, to those of a ReverseProxy with the edge's Transport and buffers", measured: measure{edge, "EdgeBesidePlain", "ratio"}, bound: 0.9, atLeast: true},
+	{what: "HAProxy as an edge, requests a second, to a bare HAProxy's", measured: measure{drivers, "Throughput", "haproxy-of-bare"}, bound: 0.9, atLeast: true},
+	{what: "HAProxy as an edge, requests a second, to nginx's", measured: measure{drivers, "Throughput", "haproxy-of-nginx"}, bound: 0.85, atLeast: true},
+	{what: "last request answered old, after a flip of the edge, p99", measured: measure{builtin, "Flips", "p99-ms"}, bound: 5},
+	{what: "last request answered old, after a flip of HAProxy, p99", measured: measure{haproxy, "Flips", "p99-ms"}, bound: 20},
+	{what: "last request answered old, after a flip of BFE, p99", measured: measure{bfe, "Flips", "p99-ms"}, bound: 25},
 	{what: "feed, 1,000 routers confirmed, p99", measured: measure{feed, "Feed/routers=1000", "p99-ms"}, bound: 100},
 	{what: "feed, 4,000 routers confirmed, p99", measured: measure{feed, "Feed/routers=4000", "p99-ms"}, bound: 400},
 	{what: "feed, 10,000 routers confirmed, p99", measured: measure{feed, "Feed/routers=10000", "p99-ms"}, bound: 1500},

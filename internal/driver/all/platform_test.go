@@ -3,6 +3,7 @@ package all_test
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -14,7 +15,13 @@ import (
 	"abt2.dev/internal/driver/fake"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets the test binary be a gateway that a benchmark starts.
+func TestMain(m *testing.M) {
+	if be(os.Args) {
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // TestPlatform: two platforms together keep the promises of one.
 func TestPlatform(t *testing.T) {

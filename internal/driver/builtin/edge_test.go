@@ -81,7 +81,7 @@ type feedServer struct {
 	address string
 }
 
-func startFeed(t *testing.T, address string) *feedServer {
+func startFeed(t testing.TB, address string) *feedServer {
 	t.Helper()
 	f := &feedServer{Feed: feed.New(slog.New(slog.DiscardHandler), feed.AuthenticatorFunc(func(_ context.Context, bearer string) (feed.Identity, error) {
 		if bearer != "secret" {
@@ -111,7 +111,7 @@ func (f *feedServer) end() {
 }
 
 // edgeDir makes a folder that a server has prepared for an edge.
-func edgeDir(t *testing.T) string {
+func edgeDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "abt2-edge-") // a socket's path must be short
 	if err != nil {
@@ -124,7 +124,7 @@ func edgeDir(t *testing.T) string {
 	return dir
 }
 
-func newSupervisor(t *testing.T, dir, server string) *builtin.Supervisor {
+func newSupervisor(t testing.TB, dir, server string) *builtin.Supervisor {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -142,7 +142,7 @@ func newSupervisor(t *testing.T, dir, server string) *builtin.Supervisor {
 }
 
 // run keeps the edge running until the returned function is called.
-func run(t *testing.T, s *builtin.Supervisor) (leave func()) {
+func run(t testing.TB, s *builtin.Supervisor) (leave func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

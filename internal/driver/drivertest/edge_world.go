@@ -42,7 +42,7 @@ type gateway struct {
 	revision uint64
 }
 
-func newGateway(t *testing.T, f EdgeFixture) *gateway {
+func newGateway(t testing.TB, f EdgeFixture) *gateway {
 	t.Helper()
 	h2 := new(http.Protocols)
 	h2.SetUnencryptedHTTP2(f.HTTP2TLS == nil)
@@ -134,7 +134,7 @@ func (g *gateway) base(http2 bool) string {
 
 // apply makes the gateway serve the next routes. tokens replace the usual ones;
 // those whose environment edit has removed are left out.
-func (g *gateway) apply(t *testing.T, edit func(*abt2.Table), tokens map[abt2.Token]abt2.EnvironmentID) {
+func (g *gateway) apply(t testing.TB, edit func(*abt2.Table), tokens map[abt2.Token]abt2.EnvironmentID) {
 	t.Helper()
 	r := g.routes(edit)
 	if tokens != nil {
@@ -149,7 +149,7 @@ func (g *gateway) apply(t *testing.T, edit func(*abt2.Table), tokens map[abt2.To
 	g.applyRoutes(t, r)
 }
 
-func (g *gateway) applyRoutes(t *testing.T, r abt2.EdgeRoutes) {
+func (g *gateway) applyRoutes(t testing.TB, r abt2.EdgeRoutes) {
 	t.Helper()
 	if err := g.Edge.Apply(t.Context(), r); err != nil {
 		t.Fatalf("Apply revision %d: %v", g.revision, err)
@@ -157,7 +157,7 @@ func (g *gateway) applyRoutes(t *testing.T, r abt2.EdgeRoutes) {
 }
 
 // flip makes an environment online.
-func (g *gateway) flip(t *testing.T, to abt2.EnvironmentID) {
+func (g *gateway) flip(t testing.TB, to abt2.EnvironmentID) {
 	t.Helper()
 	g.apply(t, func(tb *abt2.Table) {
 		p := &tb.Products[0]
@@ -262,12 +262,12 @@ type answer struct {
 	seen   seen
 }
 
-func (g *gateway) get(t *testing.T, path string, header http.Header) answer {
+func (g *gateway) get(t testing.TB, path string, header http.Header) answer {
 	t.Helper()
 	return g.do(t, request{path: path, header: header})
 }
 
-func (g *gateway) do(t *testing.T, r request) answer {
+func (g *gateway) do(t testing.TB, r request) answer {
 	t.Helper()
 	a, err := g.try(t.Context(), r)
 	if err != nil {
@@ -341,7 +341,7 @@ type module struct {
 	release  chan struct{} // a waiting stream may go on
 }
 
-func newModule(t *testing.T, v string) *module {
+func newModule(t testing.TB, v string) *module {
 	t.Helper()
 	m := &module{version: mustVersion(v), arrived: make(chan struct{}, 64), release: make(chan struct{}, 64)}
 	srv := httptest.NewUnstartedServer(m)
