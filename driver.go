@@ -22,6 +22,8 @@ const (
 	InstanceBackoff     InstanceState = "backoff"     // ended by itself; waits to be started again
 	InstanceStopping    InstanceState = "stopping"    // was told to end
 	InstanceUnreachable InstanceState = "unreachable" // nothing is known: this is not ended
+	// InstanceStopped is no state of a platform's: an operator has ended it.
+	InstanceStopped InstanceState = "stopped"
 )
 
 // Instance is one running copy of a version.
@@ -41,6 +43,9 @@ type Instance struct {
 type Workload struct {
 	Version Version
 	Scale   int // number of instances; more than zero, and not heeded for an external version
+	// Without are instances that are not to be among them. Those that do not exist
+	// are none already. Not heeded for an external version.
+	Without []InstanceID
 	// Source is the artifact on this machine: an executable or .jar file, or
 	// the folder an archive was unpacked to. Nobody writes to it.
 	Source string
@@ -55,7 +60,8 @@ type Workload struct {
 type Platform interface {
 	// Apply makes exactly w.Scale instances of the version exist and keeps them
 	// running. It returns when they have been started, not when they are
-	// healthy. Instances beyond the scale end, the youngest first.
+	// healthy. Instances beyond the scale end, the youngest first, after those in
+	// w.Without.
 	Apply(ctx context.Context, w Workload) error
 	// Remove ends every instance of the version and returns when they are
 	// proved ended. Removing what is absent succeeds.

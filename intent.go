@@ -14,6 +14,10 @@ const (
 	VerbClean    Verb = "clean"
 	VerbRefresh  Verb = "refresh"
 	VerbScale    Verb = "scale"
+
+	VerbInstanceStart   Verb = "instance start"
+	VerbInstanceStop    Verb = "instance stop"
+	VerbInstanceRestart Verb = "instance restart"
 )
 
 // Intent records a verb before its first side effect, so that whoever comes

@@ -61,4 +61,7 @@ type Module struct {
 	// Deleted says that the module is gone but for its history: its versions keep
 	// their numbers, and a new build brings it back.
 	Deleted bool `json:"deleted,omitempty"`
+	// Stopped are the instances, of versions in use, that operators have ended. The
+	// list is replaced, never changed.
+	Stopped []StoppedInstance `json:"stopped,omitempty"`
 }

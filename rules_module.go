@@ -74,7 +74,7 @@ func (s *State) deleteModule(a Actor, p *Product, name ModuleName) error {
 	} else {
 		// Its unversioned address stays its own: a caller who still has it must
 		// not reach another module there.
-		m.Deleted, m.Created, m.Released, m.Owner = true, false, VersionID{}, ""
+		m.Deleted, m.Created, m.Released, m.Owner = true, false, VersionID{}, "" // nothing of it is in use, so none is stopped
 	}
 	s.record(a, p, "module delete", p.Online, p.Online, string(name))
 	return nil

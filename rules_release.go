@@ -352,17 +352,8 @@ func (s *State) Clean(name ProductName, a Actor) error {
 }
 
 // SetScale sets how many instances of each version of a module run, at once.
+// That many run then: what operators have stopped of it before is forgotten.
 func (s *State) SetScale(name ProductName, a Actor, scale map[ModuleName]int) error {
-	p, err := s.Product(name)
-	if err != nil {
-		return err
-	}
-	if a.Operator == "" {
-		return Errorf(CodeInvalid, "--op %q: must not be empty; say who you are: --op=NAME", "")
-	}
-	if sess := s.Session(name); sess != nil && sess.Operator != a.Operator && !a.Takeover {
-		return Errorf(CodeOwner, "session %d belongs to %s (%s); ask %s, or add --takeover", sess.ID, sess.Operator, describe(sess), sess.Operator)
-	}
 	for _, m := range slices.Sorted(maps.Keys(scale)) {
 		switch n := scale[m]; {
 		case s.module(m) == nil:
@@ -373,12 +364,13 @@ func (s *State) SetScale(name ProductName, a Actor, scale map[ModuleName]int) er
 			return Errorf(CodeRefused, "%s=%d: all versions of the module are external, and abt2 does not start them; start more where they run, and put their addresses", m, n)
 		}
 	}
-	if sess := s.Session(name); sess != nil {
-		s.takeOver(p, sess, a)
+	p, err := s.operate(name, a)
+	if err != nil {
+		return err
 	}
 	for _, m := range slices.Sorted(maps.Keys(scale)) {
 		s.record(a, p, "scale", p.Online, p.Online, fmt.Sprintf("%s %d → %d", m, s.Modules[m].Scale, scale[m]))
-		s.Modules[m].Scale = scale[m]
+		s.Modules[m].Scale, s.Modules[m].Stopped = scale[m], nil
 	}
 	return nil
 }

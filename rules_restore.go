@@ -29,7 +29,7 @@ func (s *State) Restored(a Actor, since Given, text string) {
 	for name, n := range since.Versions {
 		m := s.Modules[name]
 		if m == nil {
-			m = &Module{Name: name, Scale: 1}
+			m = &Module{Name: name, Scale: 1, Deleted: true}
 			s.Modules[name] = m
 		}
 		m.Versions = max(m.Versions, n)

@@ -152,13 +152,16 @@ type VerbRequest struct {
 	Product ProductName
 	Modules []ModuleName       // ship, unship; empty: all
 	Scale   map[ModuleName]int // scale
-	DryRun  bool               // tell the steps, change nothing
-	Yes     bool               // a person was asked already
-	Prune   bool               // refresh: also end what abt2 does not know
+	// Instances are those that instance start, stop and restart are about.
+	Instances []InstanceID
+	DryRun    bool // tell the steps, change nothing
+	Yes       bool // a person was asked already
+	Prune     bool // refresh: also end what abt2 does not know
 	// Share lets a commit be for a share of the visitors. Zero: for all.
 	Share Share
 	// Force lets a commit switch although routers have not confirmed that they
-	// know the target. What they route until they do is answered 503.
+	// know the target. What they route until they do is answered 503. It lets
+	// instance stop end the last healthy instance of a version in use.
 	Force bool
 	// NoHooks lets a rollback go on without asking the hooks before it, those of
 	// a rollback at work included. The other verbs refuse it.
@@ -313,6 +316,9 @@ type Difference struct {
 	Should string `json:"should"`
 	Is     string `json:"is"`
 	Remedy string `json:"remedy"`
+	// Meant says that an operator wants it so: it keeps nothing from going on, and
+	// refresh does not mend it.
+	Meant bool `json:"meant,omitempty"`
 }
 
 // ProductRequest changes settings of a product. What is nil stays.

@@ -186,6 +186,7 @@ func (s *State) retire(p *Product, id EnvironmentID) {
 func (s *State) Drained(name ProductName, id EnvironmentID) {
 	if p := s.Products[name]; p != nil {
 		p.Retiring = slices.DeleteFunc(p.Retiring, func(e EnvironmentID) bool { return e == id })
+		s.forgetStopped()
 	}
 }
 

@@ -131,9 +131,9 @@ func eventFromWire(e *abt2v1.Event) abt2.Event {
 }
 
 func differenceToWire(d abt2.Difference) *abt2v1.Difference {
-	return &abt2v1.Difference{Part: d.Part, Object: text(d.Object), Should: text(d.Should), Is: text(d.Is), Remedy: text(d.Remedy)}
+	return &abt2v1.Difference{Part: d.Part, Object: text(d.Object), Should: text(d.Should), Is: text(d.Is), Remedy: text(d.Remedy), Meant: d.Meant}
 }
 
 func differenceFromWire(d *abt2v1.Difference) abt2.Difference {
-	return abt2.Difference{Part: d.GetPart(), Object: d.GetObject(), Should: d.GetShould(), Is: d.GetIs(), Remedy: d.GetRemedy()}
+	return abt2.Difference{Part: d.GetPart(), Object: d.GetObject(), Should: d.GetShould(), Is: d.GetIs(), Remedy: d.GetRemedy(), Meant: d.GetMeant()}
 }

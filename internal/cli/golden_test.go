@@ -222,6 +222,22 @@ func TestCommands(t *testing.T) {
 		{"name_group_delete", world{args: "name group delete checkout", svc: &fake{group: checkout()}}},
 		{"name_group_list", world{args: "name group list", svc: &fake{groups: []abt2.Group{checkout(), {Product: "default", Name: "empty"}}}}},
 		{"name_group_list_json", world{args: "name group list --json", svc: &fake{}}},
+		{"instance_list", world{args: "instance list", svc: &fake{status: stoppedStatus()}}},
+		{"instance_list_of", world{args: "instance list order@3 web", svc: &fake{status: stoppedStatus()}}},
+		{"instance_list_json", world{args: "instance list web --json", svc: &fake{status: stoppedStatus()}}},
+		{"instance_list_wrong", world{args: "instance list order@x", svc: &fake{}}},
+		{"instance_stop", world{args: "instance stop order-3-1 --op=lihua", svc: &fake{outcome: abt2.Outcome{Next: "abt2 start create --op=lihua"}}}},
+		{"instance_stop_again", world{args: "instance stop order-3-2", svc: &fake{outcome: abt2.Outcome{Same: true}}}},
+		{"instance_stop_last", world{args: "instance stop order-3-1", svc: &fake{err: abt2.Errorf(abt2.CodeRefused, "instance order-3-1: is the last healthy one of order@3, which is online")}}},
+		{"instance_stop_force", world{args: "instance stop order-3-1 --force --json", svc: &fake{}}},
+		{"instance_stop_dry_run", world{args: "instance stop order-3-1 --dry-run", svc: &fake{steps: []string{"take order-3-1 of order@3 out of the table, then end it"}}}},
+		{"instance_stop_nothing", world{args: "instance stop", svc: &fake{}}},
+		{"instance_start", world{args: "instance start order-3-2", svc: &fake{}}},
+		{"instance_start_version", world{args: "instance start order@3", svc: &fake{status: stoppedStatus()}}},
+		{"instance_start_none", world{args: "instance start web@6", svc: &fake{status: stoppedStatus()}}},
+		{"instance_restart_version", world{args: "instance restart order@3 web-6-3 --takeover", svc: &fake{status: stoppedStatus()}}},
+		{"validate_meant", world{args: "validate", svc: &fake{diffs: []abt2.Difference{asMeant()}}}},
+		{"validate_meant_and_more", world{args: "validate --json", svc: &fake{diffs: append(differences()[:1:1], asMeant())}}},
 		{"module_list", world{args: "module list", svc: &fake{modules: modules()}}},
 		{"module_list_json", world{args: "module list --json", svc: &fake{modules: modules()[1:]}}},
 		{"module_show", world{args: "module show order", svc: &fake{modules: modules()[:1]}}},
@@ -295,6 +311,19 @@ func TestCommands(t *testing.T) {
 
 func checkout() abt2.Group {
 	return abt2.Group{Product: "default", Name: "checkout", Modules: []abt2.ModuleName{"order", "stock"}}
+}
+
+func stoppedStatus() abt2.Status {
+	return abt2.Status{Product: "default", Instances: []abt2.InstanceStatus{
+		{ID: "order-3-1", Module: "order", Version: version("order@3"), Address: "127.0.0.1:20001", State: abt2.InstanceHealthy},
+		{ID: "order-3-2", Module: "order", Version: version("order@3"), State: abt2.InstanceStopped, Detail: "stopped by lihua, 2026-03-04T06:00:00Z"},
+		{ID: "order-4-4", Module: "order", Version: version("order@4"), Address: "127.0.0.1:20004", State: abt2.InstanceBackoff, Restarts: 3, Detail: "exit status 1"},
+		{ID: "web-6-3", Module: "web", Version: version("web@6"), Address: "127.0.0.1:20003", State: abt2.InstanceHealthy},
+	}}
+}
+
+func asMeant() abt2.Difference {
+	return abt2.Difference{Part: "platform", Object: "order-3-2", Should: "running, as one of order@3", Is: "stopped by lihua, 2026-03-04T06:00:00Z", Remedy: "none needed; again: abt2 instance start order-3-2", Meant: true}
 }
 
 func modules() []abt2.ModuleStatus {

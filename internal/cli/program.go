@@ -175,7 +175,7 @@ var groups = []struct {
 		(*app).statusCommand, (*app).historyCommand, (*app).logsCommand, (*app).envCommand, (*app).nameCommand, (*app).moduleCommand,
 	}},
 	{"care", "Taking care:", []func(*app) *cobra.Command{
-		(*app).validateCommand, (*app).refreshCommand, (*app).scaleCommand, (*app).productCommand, (*app).routerCommand, (*app).drillCommand, (*app).doctorCommand,
+		(*app).validateCommand, (*app).refreshCommand, (*app).scaleCommand, (*app).instanceCommand, (*app).productCommand, (*app).routerCommand, (*app).drillCommand, (*app).doctorCommand,
 	}},
 	{"run", "Running abt2:", []func(*app) *cobra.Command{
 		(*app).serverCommand, (*app).downCommand, (*app).installSystemdCommand, (*app).backupCommand, (*app).restoreCommand, (*app).versionCommand,

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"abt2.dev"
@@ -14,7 +16,8 @@ func (a *app) validateCommand() *cobra.Command {
 		Short: "Compare what should be with what is",
 		Long: `Compares what should be with what is, and lists every difference with what to do
 about it. Without flags everything is compared. The exit status is 0 when there
-is no difference, 3 when there is one. Nothing is changed: abt2 refresh does.`,
+is no difference, 3 when there is one. What an operator has stopped is listed, too,
+and is none. Nothing is changed: abt2 refresh does.`,
 		Example: `  abt2 validate
   abt2 validate --platform --edge`,
 		Args: none,
@@ -34,10 +37,15 @@ is no difference, 3 when there is one. Nothing is changed: abt2 refresh does.`,
 			if err != nil {
 				return err
 			}
-			if a.differences(diffs); len(diffs) > 0 {
+			a.differences(diffs)
+			switch {
+			case slices.ContainsFunc(diffs, func(d abt2.Difference) bool { return !d.Meant }):
 				return answered{exitDifferences}
+			case len(diffs) > 0:
+				a.err.line("no differences but those that operators want")
+			default:
+				a.err.line("no differences")
 			}
-			a.err.line("no differences")
 			return nil
 		},
 	}
@@ -63,7 +71,11 @@ func (a *app) differences(diffs []abt2.Difference) {
 	}
 	var rows [][]cell
 	for _, d := range diffs {
-		rows = append(rows, []cell{word(d.Part), word(d.Object), word(d.Should), {text: d.Is, tone: bad}, word(d.Remedy)})
+		is := cell{text: d.Is, tone: bad}
+		if d.Meant {
+			is.tone = wary
+		}
+		rows = append(rows, []cell{word(d.Part), word(d.Object), word(d.Should), is, word(d.Remedy)})
 	}
 	a.out.table("", []string{"part", "object", "should be", "is", "remedy"}, rows)
 }

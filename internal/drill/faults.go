@@ -85,7 +85,9 @@ func (t *trouble) linger(s abt2.Status, now time.Duration) {
 
 // whole reports whether all that runs is healthy, and all that routes connected.
 func whole(s abt2.Status) bool {
-	return !slices.ContainsFunc(s.Instances, func(i abt2.InstanceStatus) bool { return i.State != abt2.InstanceHealthy }) &&
+	return !slices.ContainsFunc(s.Instances, func(i abt2.InstanceStatus) bool {
+		return i.State != abt2.InstanceHealthy && i.State != abt2.InstanceStopped
+	}) &&
 		!slices.ContainsFunc(s.Routers, func(r abt2.RouterStatus) bool { return !r.Connected })
 }
 

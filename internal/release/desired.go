@@ -21,9 +21,15 @@ func desiredRoutes(s *abt2.State, running []abt2.Instance, last abt2.Table) abt2
 			before[i.ID] = true
 		}
 	}
+	stopped := map[abt2.InstanceID]bool{} // about to end
+	for _, m := range s.Modules {
+		for _, i := range m.Stopped {
+			stopped[i.ID] = true
+		}
+	}
 	callable := map[abt2.VersionID][]abt2.TableInstance{}
 	for _, i := range running {
-		if i.Address != "" && (i.State == abt2.InstanceHealthy || i.State == abt2.InstanceUnreachable && before[i.ID]) {
+		if i.Address != "" && !stopped[i.ID] && (i.State == abt2.InstanceHealthy || i.State == abt2.InstanceUnreachable && before[i.ID]) {
 			callable[i.Version] = append(callable[i.Version], abt2.TableInstance{ID: i.ID, Address: i.Address})
 		}
 	}
@@ -111,8 +117,16 @@ func digest(r abt2.EdgeRoutes) string {
 }
 
 // desiredVersions is which versions should run, at which scale. A job runs
-// where its version is online, and before that only if it asks for it.
+// where its version is online, and before that only if it asks for it. A version
+// all of whose instances operators have stopped is not among them.
 func desiredVersions(s *abt2.State) map[abt2.VersionID]int {
+	out := namedVersions(s)
+	maps.DeleteFunc(out, func(_ abt2.VersionID, n int) bool { return n == 0 })
+	return out
+}
+
+// namedVersions is as desiredVersions, with those that are stopped at scale 0.
+func namedVersions(s *abt2.State) map[abt2.VersionID]int {
 	out := map[abt2.VersionID]int{}
 	for v := range s.InUse() {
 		if s.Versions[v].Config.Kind != abt2.KindJob {
@@ -136,13 +150,13 @@ func desiredVersions(s *abt2.State) map[abt2.VersionID]int {
 	return out
 }
 
-// scaleOf is how many instances of the version there are to be. Behind a DNS
-// name there may be more.
+// scaleOf is how many instances of the version there are to be: the module's
+// scale less those that operators have stopped. Behind a DNS name there may be more.
 func scaleOf(s *abt2.State, v abt2.VersionID) int {
 	if ver := s.Versions[v]; ver.External() {
 		return ver.Config.External.Count()
 	}
-	return s.Modules[v.Module].Scale
+	return max(s.Modules[v.Module].Scale-len(s.Stopped(v)), 0)
 }
 
 func runsInPreview(v *abt2.Version) bool {

@@ -65,6 +65,8 @@ func (e *Engine) steps(ctx context.Context, before, s *abt2.State, r *run) ([]st
 		err = s.Clean(q.Product, r.actor)
 	case abt2.VerbScale:
 		err = s.SetScale(q.Product, r.actor, q.Scale)
+	case abt2.VerbInstanceStart, abt2.VerbInstanceStop, abt2.VerbInstanceRestart:
+		return e.instanceSteps(s, q)
 	case abt2.VerbRefresh:
 		return e.mendingSteps(ctx, s, q)
 	}

@@ -122,6 +122,7 @@ type Engine struct {
 	cordoned  map[abt2.InstanceID]bool  // about to end: no longer in the table
 	runs      map[abt2.ProductName]*run // verbs at work, by product
 	starting  map[abt2.VersionID]bool   // versions that a ship is bringing up
+	spare     map[abt2.VersionID]int    // instances that a restart is bringing up beside the scale
 
 	keeping    sync.RWMutex  // held while artifacts are removed, shared while a put names some
 	remembered []abt2.Router // as stored last; of followRouters alone
@@ -146,7 +147,7 @@ func New(c Config) *Engine {
 	e := &Engine{
 		Config: c, ready: make(chan struct{}),
 		cordoned: map[abt2.InstanceID]bool{}, runs: map[abt2.ProductName]*run{},
-		starting: map[abt2.VersionID]bool{}, poke: make(chan struct{}, 1),
+		starting: map[abt2.VersionID]bool{}, spare: map[abt2.VersionID]int{}, poke: make(chan struct{}, 1),
 		names: newDirectory(), observing: newLock(), disturbing: newLock(), placing: newLock(), publishing: newLock(),
 	}
 	e.Store = told{c.Store, &e.moved}

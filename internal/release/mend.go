@@ -67,6 +67,7 @@ func (e *Engine) mendingSteps(ctx context.Context, s *abt2.State, q abt2.VerbReq
 	var steps []string
 	for _, d := range differences {
 		switch {
+		case d.Meant: // there is nothing to mend
 		case d.Should == strayShould && q.Prune:
 			steps = append(steps, fmt.Sprintf("end %s: %s", d.Object, d.Is))
 		case d.Should == strayShould, d.Part == "routers":

@@ -3,6 +3,7 @@ package release
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -150,6 +151,28 @@ func instanceStatus(s *abt2.State, i abt2.Instance) abt2.InstanceStatus {
 		ID: i.ID, Module: i.Version.Module, Version: i.Version, Address: i.Address, State: i.State, Restarts: i.Restarts, Detail: i.Detail,
 		External: s.Versions[i.Version].External(),
 	}
+}
+
+// withStopped adds what operators have stopped to what runs, by id.
+func withStopped(s *abt2.State, list []abt2.InstanceStatus) []abt2.InstanceStatus {
+	runs := map[abt2.InstanceID]bool{} // still: it is about to end
+	for _, i := range list {
+		runs[i.ID] = true
+	}
+	for _, m := range s.Modules {
+		for _, i := range m.Stopped {
+			if !runs[i.ID] {
+				list = append(list, abt2.InstanceStatus{ID: i.ID, Module: m.Name, Version: i.Version, State: abt2.InstanceStopped, Detail: stoppedText(i)})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b abt2.InstanceStatus) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
+// stoppedText says who has stopped an instance, and when.
+func stoppedText(i abt2.StoppedInstance) string {
+	return fmt.Sprintf("stopped by %s, %s", i.Operator, i.Time.UTC().Format(time.RFC3339))
 }
 
 // Lookup implements abt2.Service.

@@ -80,7 +80,8 @@ func (r *run) follow(ctx context.Context, progress func(abt2.Progress)) (abt2.Ou
 
 // same reports whether a request asks for what the run does already.
 func (r *run) same(q abt2.VerbRequest) bool {
-	return r.request.Verb == q.Verb && r.request.Operator == q.Operator && slices.Equal(r.request.Modules, q.Modules) && r.request.Share == q.Share
+	return r.request.Verb == q.Verb && r.request.Operator == q.Operator && slices.Equal(r.request.Modules, q.Modules) && r.request.Share == q.Share &&
+		slices.Equal(r.request.Instances, q.Instances)
 }
 
 // Run implements abt2.Service.
@@ -93,6 +94,8 @@ func (e *Engine) Run(ctx context.Context, q abt2.VerbRequest, progress func(abt2
 	}
 	slices.Sort(q.Modules)
 	q.Modules = slices.Compact(q.Modules)
+	slices.Sort(q.Instances)
+	q.Instances = slices.Compact(q.Instances)
 	q.AckTimeout = orDefault(q.AckTimeout, 10*time.Second)
 	q.SettleTimeout = orDefault(q.SettleTimeout, 30*time.Second)
 	q.DrainTimeout = orDefault(q.DrainTimeout, 30*time.Second)
@@ -242,6 +245,12 @@ func (e *Engine) carryOut(ctx context.Context, r *run, s *abt2.State) (abt2.Outc
 		return e.refresh(ctx, r)
 	case abt2.VerbScale:
 		return e.scale(ctx, r)
+	case abt2.VerbInstanceStart:
+		return e.startInstances(ctx, r)
+	case abt2.VerbInstanceStop:
+		return e.stopInstances(ctx, r)
+	case abt2.VerbInstanceRestart:
+		return e.restartInstances(ctx, r)
 	}
 	return abt2.Outcome{}, abt2.Errorf(abt2.CodeInvalid, "verb %q: is unknown", r.request.Verb)
 }
@@ -328,6 +337,9 @@ func (e *Engine) checkVerb(s *abt2.State, q abt2.VerbRequest) error {
 		}
 	case abt2.VerbScale:
 		return s.Clone().SetScale(q.Product, abt2.Actor{Operator: q.Operator, Takeover: q.Takeover}, q.Scale)
+	case abt2.VerbInstanceStart, abt2.VerbInstanceStop, abt2.VerbInstanceRestart:
+		_, err := e.chosen(s, q)
+		return err
 	default:
 		return nil
 	}
@@ -337,6 +349,9 @@ func (e *Engine) checkVerb(s *abt2.State, q abt2.VerbRequest) error {
 		if s.Versions[v].Config.Kind != abt2.KindJob && healthy(running, v) == 0 {
 			if s.Versions[v].External() {
 				return abt2.Errorf(abt2.CodeRefused, "%s answers at none of its addresses, so users would be answered 503; look: abt2 status; start it where it runs", v)
+			}
+			if stopped := s.Stopped(v); len(stopped) > 0 {
+				return abt2.Errorf(abt2.CodeRefused, "%s has no healthy instance, so users would be answered 503; %s was stopped by %s: abt2 instance start %s --op=%s", v, stopped[0].ID, stopped[0].Operator, stopped[0].ID, q.Operator)
 			}
 			return abt2.Errorf(abt2.CodeRefused, "%s has no healthy instance, so users would be answered 503; look: abt2 logs %s; bring it back: abt2 refresh --op=%s", v, v, q.Operator)
 		}

@@ -177,7 +177,11 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 		var list []abt2.Difference
 		list, err = w.engine.Validate(ctx, abt2.ValidateRequest{Product: abt2.DefaultProduct})
 		for _, x := range list {
-			fmt.Fprintf(&out, "%s %s: should be %s, is %s\n", x.Part, x.Object, x.Should, x.Is)
+			meant := ""
+			if x.Meant {
+				meant = ", as meant"
+			}
+			fmt.Fprintf(&out, "%s %s: should be %s, is %s%s\n", x.Part, x.Object, x.Should, x.Is, meant)
 		}
 	case "history":
 		var list []abt2.Event
@@ -216,6 +220,12 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 		if g, err = w.engine.ChangeGroup(ctx, q); err == nil {
 			fmt.Fprintf(&out, "%s: %v\n", g.Name, g.Modules)
 		}
+	case "instance":
+		req.Verb, req.Modules = abt2.Verb("instance "+d.CmdArgs[0].Key), nil
+		for _, name := range modules[1:] {
+			req.Instances = append(req.Instances, w.instanceNamed(string(name)))
+		}
+		err = w.verb(ctx, &out, req)
 	case "module":
 		err = w.module(ctx, &out, d, by, req.DryRun)
 	case "sick", "well":
@@ -258,7 +268,7 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 	if out.Len() == 0 {
 		return "ok\n"
 	}
-	return instanceID.ReplaceAllStringFunc(revision.ReplaceAllString(out.String(), "revision N"), w.nameInstance)
+	return instanceID.ReplaceAllStringFunc(clock.ReplaceAllString(revision.ReplaceAllString(out.String(), "revision N"), "TIME"), w.nameInstance)
 }
 
 // nameInstance counts the instances of each version as they are first met:
@@ -272,7 +282,20 @@ func (w *world) nameInstance(id string) string {
 	return w.met[id]
 }
 
+// instanceNamed is the instance that nameInstance gave the name to.
+func (w *world) instanceNamed(name string) abt2.InstanceID {
+	for id, n := range w.met {
+		if n == name {
+			return abt2.InstanceID(id)
+		}
+	}
+	return abt2.InstanceID(name)
+}
+
 var instanceID = regexp.MustCompile(`\b[a-z]+-\d+-\d+\b`)
+
+// clock is when something was done.
+var clock = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 
 // revision is a number that depends on how many changes were published as one.
 var revision = regexp.MustCompile(`revision \d+`)
@@ -432,7 +455,11 @@ func (w *world) status(ctx context.Context, out io.Writer) error {
 			fmt.Fprintf(out, "  %s %s at %s, external\n", i.Version, i.State, i.Address)
 			continue
 		}
-		fmt.Fprintf(out, "  %s %s\n", i.Version, i.State)
+		fmt.Fprintf(out, "  %s %s", i.Version, i.State)
+		if i.State == abt2.InstanceStopped {
+			fmt.Fprintf(out, " (%s) %s", i.ID, i.Detail)
+		}
+		fmt.Fprintln(out)
 	}
 	for _, n := range s.Names {
 		fmt.Fprintf(out, "name %s at %s: %s\n", n.Module, n.Address, or(n.Version.String(), "nothing"))

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
 	"abt2.dev"
@@ -59,7 +60,7 @@ func (e *Engine) Create(ctx context.Context, q abt2.CreateRequest) (abt2.Session
 		if err != nil {
 			return abt2.Session{}, err
 		}
-		if len(differences) > 0 {
+		if differences = slices.DeleteFunc(differences, func(d abt2.Difference) bool { return d.Meant }); len(differences) > 0 {
 			return abt2.Session{}, differ(differences, q.Operator)
 		}
 	}

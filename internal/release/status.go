@@ -53,6 +53,7 @@ func (e *Engine) Status(ctx context.Context, product abt2.ProductName) (abt2.Sta
 	for _, i := range e.running(true) {
 		out.Instances = append(out.Instances, instanceStatus(s, i))
 	}
+	out.Instances = withStopped(s, out.Instances)
 	for _, name := range sortedModules(s.Modules) {
 		m := s.Modules[name]
 		if m.Address == "" || m.Deleted {

@@ -68,6 +68,13 @@ func (e *Engine) platformDifferences(s *abt2.State) []abt2.Difference {
 		}
 		out = append(out, d)
 	}
+	for _, v := range sortedVersions(namedVersions(s)) {
+		for _, i := range s.Stopped(v) {
+			out = append(out, abt2.Difference{
+				Part: "platform", Object: string(i.ID), Should: "running, as one of " + v.String(), Is: stoppedText(i), Remedy: "none needed; again: abt2 instance start " + string(i.ID), Meant: true,
+			})
+		}
+	}
 	for _, i := range running {
 		switch {
 		case want[i.Version] > 0:

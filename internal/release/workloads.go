@@ -15,17 +15,24 @@ func sortedVersions[T any](m map[abt2.VersionID]T) []abt2.VersionID {
 	return slices.SortedFunc(maps.Keys(m), compareVersions)
 }
 
-// runVersion makes the platform run a version at a scale.
-func (e *Engine) runVersion(ctx context.Context, s *abt2.State, v abt2.VersionID, scale int) error {
+// runVersion makes the platform run a version at a scale, without what operators
+// have stopped of it, beside what is not to be any more.
+func (e *Engine) runVersion(ctx context.Context, s *abt2.State, v abt2.VersionID, scale int, without ...abt2.InstanceID) error {
 	ver := s.Versions[v]
 	if ver.External() {
 		return e.Platform.Apply(ctx, abt2.Workload{Version: *ver, Scale: scale})
+	}
+	if scale == 0 {
+		return e.Platform.Remove(ctx, v)
 	}
 	source, err := e.Artifacts.Unpacked(ctx, ver.Artifact)
 	if err != nil {
 		return err
 	}
-	return e.Platform.Apply(ctx, abt2.Workload{Version: *ver, Scale: scale, Source: source, Env: e.instanceEnv(s, v)})
+	for _, i := range s.Stopped(v) {
+		without = append(without, i.ID)
+	}
+	return e.Platform.Apply(ctx, abt2.Workload{Version: *ver, Scale: scale, Without: without, Source: source, Env: e.instanceEnv(s, v)})
 }
 
 // instanceEnv is what abt2 tells an instance about the world around it.
@@ -60,7 +67,8 @@ func homeOf(s *abt2.State, v abt2.VersionID) abt2.ProductName {
 	return abt2.DefaultProduct
 }
 
-// wanted is what should run, the versions that a ship is starting included.
+// wanted is what should run, the versions that a ship is starting and the
+// replacements that a restart is bringing up included.
 func (e *Engine) wanted(s *abt2.State) map[abt2.VersionID]int {
 	out := desiredVersions(s)
 	e.mu.Lock()
@@ -70,6 +78,12 @@ func (e *Engine) wanted(s *abt2.State) map[abt2.VersionID]int {
 			out[v] = scaleOf(s, v)
 		}
 	}
+	for v, n := range e.spare {
+		if out[v] > 0 {
+			out[v] += n
+		}
+	}
+	maps.DeleteFunc(out, func(_ abt2.VersionID, n int) bool { return n == 0 })
 	return out
 }
 

@@ -3,6 +3,7 @@
 package drivertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ func Platform(t *testing.T, open func(t *testing.T) (abt2.Platform, Fixture)) {
 	}{
 		{"ApplyIsIdempotent", applyIsIdempotent},
 		{"YoungestEndFirst", youngestEndFirst},
+		{"WithoutSome", withoutSome},
 		{"RemoveAbsentSucceeds", removeAbsentSucceeds},
 		{"RemoveProvesEnded", removeProvesEnded},
 		{"IDsAreNeverUsedAgain", idsAreNeverUsedAgain},
@@ -200,6 +202,41 @@ func youngestEndFirst(s *platformSuite) {
 	for _, i := range gone {
 		if i.ID != inOrder[0] && s.f.Lives(s.T, i) {
 			s.Errorf("%s lives on after scaling down", i.ID)
+		}
+	}
+}
+
+// withoutSome ends exactly those that are not to be, however old, and brings them
+// back by no repetition, nor in another driver value.
+func withoutSome(s *platformSuite) {
+	s.startsItself()
+	s.apply(order1, 3)
+	old := s.healthy(order1, 3)
+	slices.SortFunc(old, func(a, b abt2.Instance) int {
+		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
+	})
+	w := s.f.Workload(s.T, order1, 2)
+	w.Without = []abt2.InstanceID{old[0].ID, "order-1-999999"}
+	want := []abt2.InstanceID{old[1].ID, old[2].ID}
+	slices.Sort(want)
+	for range 2 {
+		if err := s.p.Apply(s.ctx, w); err != nil {
+			s.Fatal(err)
+		}
+		s.same("without the oldest", ids(s.of(order1)), want)
+		if s.f.Lives(s.T, old[0]) {
+			s.Errorf("%s lives on", old[0].ID)
+		}
+		s.p = s.f.Reopen(s.T)
+	}
+	// At the old scale another one takes its place.
+	w.Scale = 3
+	if err := s.p.Apply(s.ctx, w); err != nil {
+		s.Fatal(err)
+	}
+	for _, i := range s.healthy(order1, 3) {
+		if i.ID == old[0].ID {
+			s.Errorf("%s is back", i.ID)
 		}
 	}
 }

@@ -83,7 +83,13 @@ func (p *Platform) Apply(ctx context.Context, w abt2.Workload) error {
 		return abt2.Errorf(abt2.CodeInvalid, "workload %q at scale %d: needs a version and a scale above zero; use Remove to end it", v, w.Scale)
 	}
 	p.update(func() {
-		mine := p.of(v)
+		mine := slices.DeleteFunc(p.of(v), func(i *instance) bool {
+			out := len(external) == 0 && slices.Contains(w.Without, i.ID)
+			if out {
+				delete(p.instances, i.ID)
+			}
+			return out
+		})
 		for len(mine) > w.Scale {
 			delete(p.instances, mine[len(mine)-1].ID)
 			mine = mine[:len(mine)-1]

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,7 +30,7 @@ func (p *Platform) Apply(ctx context.Context, w abt2.Workload) error {
 	defer unlock()
 	var keep, end []*instance
 	for _, i := range p.of(w.Version.ID) {
-		if i.getSpec().GetEnded() || len(keep) == w.Scale {
+		if i.getSpec().GetEnded() || len(keep) == w.Scale || slices.Contains(w.Without, i.id) {
 			end = append(end, i)
 		} else {
 			keep = append(keep, i)

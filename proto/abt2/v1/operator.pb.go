@@ -1382,7 +1382,8 @@ func (x *PlanResponse) GetLines() []*PlanLine {
 type RunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	By    *By                    `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
-	// One of ship, unship, commit, rollback, clean, refresh, scale.
+	// One of ship, unship, commit, rollback, clean, refresh, scale, instance start,
+	// instance stop, instance restart.
 	Verb    string `protobuf:"bytes,2,opt,name=verb,proto3" json:"verb,omitempty"`
 	Product string `protobuf:"bytes,3,opt,name=product,proto3" json:"product,omitempty"`
 	// Of ship and unship. Empty: all.
@@ -1400,13 +1401,16 @@ type RunRequest struct {
 	SettleTimeout *durationpb.Duration `protobuf:"bytes,10,opt,name=settle_timeout,json=settleTimeout,proto3" json:"settle_timeout,omitempty"`
 	DrainTimeout  *durationpb.Duration `protobuf:"bytes,11,opt,name=drain_timeout,json=drainTimeout,proto3" json:"drain_timeout,omitempty"`
 	// Of commit: switch although routers have not confirmed that they know the
-	// target. What they route until they do is answered 503.
+	// target. What they route until they do is answered 503. Of instance stop: end
+	// the last healthy instance of a version in use.
 	Force bool `protobuf:"varint,12,opt,name=force,proto3" json:"force,omitempty"`
 	// Of rollback: do not ask the hooks that stand before it.
 	NoHooks bool `protobuf:"varint,13,opt,name=no_hooks,json=noHooks,proto3" json:"no_hooks,omitempty"`
 	// Of commit: for this share of the visitors, in hundredths of a percent. Zero:
 	// for all.
-	Share         uint32 `protobuf:"varint,16,opt,name=share,proto3" json:"share,omitempty"`
+	Share uint32 `protobuf:"varint,16,opt,name=share,proto3" json:"share,omitempty"`
+	// Of instance start, instance stop and instance restart: their ids.
+	Instances     []string `protobuf:"bytes,17,rep,name=instances,proto3" json:"instances,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1537,6 +1541,13 @@ func (x *RunRequest) GetShare() uint32 {
 		return x.Share
 	}
 	return 0
+}
+
+func (x *RunRequest) GetInstances() []string {
+	if x != nil {
+		return x.Instances
+	}
+	return nil
 }
 
 type RunResponse struct {
@@ -3539,7 +3550,7 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\"7\n" +
 	"\fPlanResponse\x12'\n" +
-	"\x05lines\x18\x01 \x03(\v2\x11.abt2.v1.PlanLineR\x05lines\"\xa7\x04\n" +
+	"\x05lines\x18\x01 \x03(\v2\x11.abt2.v1.PlanLineR\x05lines\"\xc5\x04\n" +
 	"\n" +
 	"RunRequest\x12\x1b\n" +
 	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x12\n" +
@@ -3557,7 +3568,8 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\rdrain_timeout\x18\v \x01(\v2\x19.google.protobuf.DurationR\fdrainTimeout\x12\x14\n" +
 	"\x05force\x18\f \x01(\bR\x05force\x12\x19\n" +
 	"\bno_hooks\x18\r \x01(\bR\anoHooks\x12\x14\n" +
-	"\x05share\x18\x10 \x01(\rR\x05share\x1a8\n" +
+	"\x05share\x18\x10 \x01(\rR\x05share\x12\x1c\n" +
+	"\tinstances\x18\x11 \x03(\tR\tinstances\x1a8\n" +
 	"\n" +
 	"ScaleEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

@@ -893,11 +893,13 @@ func (x *Intent) GetShare() uint32 {
 type Difference struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// platform, edge, config-centre, registry, routers or state.
-	Part          string `protobuf:"bytes,1,opt,name=part,proto3" json:"part,omitempty"`
-	Object        string `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
-	Should        string `protobuf:"bytes,3,opt,name=should,proto3" json:"should,omitempty"`
-	Is            string `protobuf:"bytes,4,opt,name=is,proto3" json:"is,omitempty"`
-	Remedy        string `protobuf:"bytes,5,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	Part   string `protobuf:"bytes,1,opt,name=part,proto3" json:"part,omitempty"`
+	Object string `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
+	Should string `protobuf:"bytes,3,opt,name=should,proto3" json:"should,omitempty"`
+	Is     string `protobuf:"bytes,4,opt,name=is,proto3" json:"is,omitempty"`
+	Remedy string `protobuf:"bytes,5,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	// An operator wants it so: it keeps nothing from going on.
+	Meant         bool `protobuf:"varint,6,opt,name=meant,proto3" json:"meant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -965,6 +967,13 @@ func (x *Difference) GetRemedy() string {
 		return x.Remedy
 	}
 	return ""
+}
+
+func (x *Difference) GetMeant() bool {
+	if x != nil {
+		return x.Meant
+	}
+	return false
 }
 
 var File_abt2_v1_status_proto protoreflect.FileDescriptor
@@ -1050,14 +1059,15 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\astarted\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12\x18\n" +
 	"\adecided\x18\x06 \x01(\bR\adecided\x12\x14\n" +
 	"\x05share\x18\n" +
-	" \x01(\rR\x05share\"x\n" +
+	" \x01(\rR\x05share\"\x8e\x01\n" +
 	"\n" +
 	"Difference\x12\x12\n" +
 	"\x04part\x18\x01 \x01(\tR\x04part\x12\x16\n" +
 	"\x06object\x18\x02 \x01(\tR\x06object\x12\x16\n" +
 	"\x06should\x18\x03 \x01(\tR\x06should\x12\x0e\n" +
 	"\x02is\x18\x04 \x01(\tR\x02is\x12\x16\n" +
-	"\x06remedy\x18\x05 \x01(\tR\x06remedyB\x1fZ\x1dabt2.dev/proto/abt2/v1;abt2v1b\x06proto3"
+	"\x06remedy\x18\x05 \x01(\tR\x06remedy\x12\x14\n" +
+	"\x05meant\x18\x06 \x01(\bR\x05meantB\x1fZ\x1dabt2.dev/proto/abt2/v1;abt2v1b\x06proto3"
 
 var (
 	file_abt2_v1_status_proto_rawDescOnce sync.Once
