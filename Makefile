@@ -24,7 +24,7 @@ demo: ## release the shop before your eyes; KEEP=1 leaves it running
 	@go build -o bin/demo ./examples/demo
 	@bin/demo $(if $(KEEP),-keep)
 
-drill: ## switch the shop back and forth under load and faults, 4 minutes; FULL=1: twenty minutes, recorded in docs/benchmarks.md
+drill: ## switch the shop back and forth under load and faults, 4 minutes; FULL=1: half an hour, recorded in docs/benchmarks.md
 	@go build -o bin/demo ./examples/demo
 	@rm -f bin/drill.json
 	bin/demo -drill -faults=$(FAULTS) $(if $(FULL),-full) -report=$(CURDIR)/bin/drill.json; status=$$?; \

@@ -10,7 +10,7 @@ import (
 
 // drillOptions say what drill the shop is to have, in place of the play.
 type drillOptions struct {
-	full   bool   // the one whose figures are recorded; twenty minutes
+	full   bool   // the one whose figures are recorded; half an hour
 	faults string // as --faults says it; empty: none
 	report string // the file for the report; empty: none
 }
@@ -31,7 +31,7 @@ func runDrill(ctx context.Context, out *show, s *stage.Stage, o drillOptions) er
 	}
 	args := []string{"drill", op, "--yes", "--path=/json", "--path=/api/where", "--path=/api/products"}
 	if o.full {
-		args = append(args, "--rate=900", "--requests=1000000", "--switches=200", "--fault-time=30s", "--timeout=45s")
+		args = append(args, "--rate=550", "--requests=1000000", "--switches=200", "--fault-time=30s", "--timeout=45s")
 	} else {
 		args = append(args, "--rate=300", "--duration=150s", "--switches=40", "--fault-time=5s")
 	}

@@ -24,7 +24,7 @@ func main() {
 	flag.BoolVar(&o.keep, "keep", false, "leave the server running with a preview up, and say how to go on")
 	flag.BoolVar(&o.short, "short", false, "send fewer requests")
 	flag.BoolVar(&o.drill, "drill", false, "have a fire drill on the shop, in place of the demo")
-	flag.BoolVar(&o.full, "full", false, "with -drill: the one whose figures are recorded; twenty minutes")
+	flag.BoolVar(&o.full, "full", false, "with -drill: the one whose figures are recorded; half an hour")
 	flag.StringVar(&o.faults, "faults", "all", "with -drill: the faults to make, as abt2 drill names them")
 	flag.StringVar(&o.report, "report", "", "with -drill: also write the report to this file")
 	flag.Parse()
