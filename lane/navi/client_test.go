@@ -32,7 +32,8 @@ func newClient(t testing.TB, l *lane.Lane, options ...navi.Option) *navi.Client 
 	return c
 }
 
-// TestGoCallsJava: a client in Go calls a server with Navi's own codec.
+// TestGoCallsJava: a client in Go calls a server with Navi's own codec, or what
+// stands in for it.
 func TestGoCallsJava(t *testing.T) {
 	c := newClient(t, outside(t, javaServer(t)))
 	ctx := testContext(t)

@@ -1,5 +1,5 @@
 // Package navi calls and serves Navi-rpc over HTTP, as the programs do that
-// speak it already: those of Java with Navi's own client or server at one end,
+// speak it already: those of Java with Navi's client or server at one end,
 // those of abt2 at the other. Calls stay within their request's environment, as
 // they do with package lane.
 //

@@ -14,18 +14,34 @@ import (
 // The libraries that Navi's client is made with, as Debian packages them.
 var jars = []string{"jackson-core-asl.jar", "jackson-mapper-asl.jar", "slf4j-api.jar"}
 
-// classes compiles Navi's client and the programs of testdata, once.
+// peer is who is at the other end: Navi's own client and codec where ABT2_NAVI
+// is their class path, and else what stands in for them.
+func peer() string {
+	if os.Getenv("ABT2_NAVI") != "" {
+		return "Navi"
+	}
+	return "StandIn"
+}
+
+// compiled is the folder that classes has made; empty: none.
+var compiled string
+
+// classes compiles the peer's programs, once.
 var classes = sync.OnceValues(func() (folder string, err error) {
 	folder, err = os.MkdirTemp("", "navi-classes-")
 	if err != nil {
 		return "", err
 	}
-	sources, err := filepath.Glob("testdata/java/*.java")
-	if err != nil {
-		return "", err
+	compiled = folder
+	args := []string{"-proc:none", "-nowarn", "-encoding", "UTF-8", "-cp", classPath(), "-d", folder}
+	for _, sources := range []string{"*.java", strings.ToLower(peer()) + "/*.java"} {
+		found, err := filepath.Glob(filepath.Join("testdata/java", sources))
+		if err != nil {
+			return "", err
+		}
+		args = append(args, found...)
 	}
-	args := []string{"-proc:none", "-nowarn", "-encoding", "UTF-8", "-sourcepath", "testdata/java/navi:testdata/java", "-cp", classPath(), "-d", folder}
-	out, err := exec.Command("javac", append(args, sources...)...).CombinedOutput()
+	out, err := exec.Command("javac", args...).CombinedOutput()
 	if err != nil {
 		return "", &compileError{out, err}
 	}
@@ -44,10 +60,13 @@ func classPath() string {
 	for _, jar := range jars {
 		paths = append(paths, filepath.Join("/usr/share/java", jar))
 	}
+	if navi := os.Getenv("ABT2_NAVI"); navi != "" {
+		paths = append(paths, navi)
+	}
 	return strings.Join(paths, string(os.PathListSeparator))
 }
 
-// needJava skips a test on a machine without what Navi's client needs.
+// needJava skips a test on a machine without what the peer needs.
 func needJava(t testing.TB) {
 	t.Helper()
 	missing := ""
@@ -74,7 +93,7 @@ type program struct {
 	out *bufio.Scanner
 }
 
-func startJava(t testing.TB, class string) *program {
+func startJava(t testing.TB, role string) *program {
 	t.Helper()
 	needJava(t)
 	folder, err := classes()
@@ -82,7 +101,7 @@ func startJava(t testing.TB, class string) *program {
 		t.Fatal(err)
 	}
 	// Jackson of Navi's time looks into exceptions, which Java 16 has closed.
-	cmd := exec.Command("java", "--add-opens", "java.base/java.lang=ALL-UNNAMED", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx64m", "-cp", folder+string(os.PathListSeparator)+classPath(), class)
+	cmd := exec.Command("java", "--add-opens", "java.base/java.lang=ALL-UNNAMED", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx64m", "-cp", folder+string(os.PathListSeparator)+classPath(), peer()+role)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +117,7 @@ func startJava(t testing.TB, class string) *program {
 		_ = in.Close() // tells it to end
 		_, _ = io.Copy(io.Discard, out)
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("%s: %v", class, err)
+			t.Errorf("%s%s: %v", peer(), role, err)
 		}
 	})
 	return &program{in: in, out: bufio.NewScanner(out)}
@@ -121,5 +140,8 @@ func (p *program) line(t testing.TB) string {
 	return p.out.Text()
 }
 
+// javaCaller starts the peer's client.
+func javaCaller(t testing.TB) *program { return startJava(t, "Caller") }
+
 // javaServer starts a server of Orders and returns its address.
-func javaServer(t testing.TB) string { return startJava(t, "NaviServer").line(t) }
+func javaServer(t testing.TB) string { return startJava(t, "Server").line(t) }

@@ -3,13 +3,15 @@ package navi_test
 import (
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
-// TestJavaCallsGo: Navi's own client calls a server in Go.
+// TestJavaCallsGo: Navi's client, or what stands in for it, calls a server in Go.
 func TestJavaCallsGo(t *testing.T) {
-	caller := startJava(t, "NaviCaller")
+	caller := javaCaller(t)
 	address := serve(t, outside(t))
 	for _, c := range []struct {
 		call, want string
@@ -31,7 +33,7 @@ func TestJavaCallsGo(t *testing.T) {
 // TestJavaFailsOver: what an instance refuses reaches another one by the Java
 // client's own fail-over, which a wrong refusal would break.
 func TestJavaFailsOver(t *testing.T) {
-	caller := startJava(t, "NaviCaller")
+	caller := javaCaller(t)
 	f := newFeed(t, nil, nil)
 	good := serve(t, f.join(t, "order@3", "order-3-1"))
 	unplaced := serve(t, f.join(t, "order@2", "order-2-1")) // no environment names it
@@ -47,10 +49,59 @@ func TestJavaFailsOver(t *testing.T) {
 	}
 }
 
+// TestWhatNavisClientInsistsOn is what answers must be like, shown by answers that
+// are not: it holds for Navi's own client, and so for what stands in for it.
+func TestWhatNavisClientInsistsOn(t *testing.T) {
+	caller := javaCaller(t)
+	const good = `{"traceId":1,"result":{"id":7,"item":"book"},"status":0,"error":null}`
+	for _, c := range []struct {
+		name     string
+		status   int
+		content  string // Content-Type
+		body     string
+		chunked  bool
+		want     string // begins what becomes of the call
+		failover bool   // another instance is tried
+	}{
+		{name: "an answer", status: 200, content: "application/baidu.json", body: good, want: "= 7:book"},
+		{name: "fields it does not know", status: 200, body: `{"result":{"id":7,"item":"book","isbn":1},"extra":{}}`, want: "= 7:book"},
+		{name: "a length", status: 200, body: good, chunked: true, want: "! RpcException", failover: true},
+		{name: "a result, null or not", status: 200, body: `{"traceId":1,"status":0}`, want: "! RpcException", failover: true},
+		{name: "a result that is null", status: 200, body: `{"result":null}`, want: "= null"},
+		{name: "an error with a cause", status: 200, body: `{"result":null,"status":2,"error":{"message":"a","cause":{"message":"b"}}}`, want: "! Throwable b"},
+		{name: "not an error without a cause", status: 200, body: `{"result":null,"status":2,"error":{"message":"a"}}`, want: "! NullPointerException"},
+		{name: "a type with every refusal", status: 503, want: "! NullPointerException"},
+		{name: "a refusal that it reads", status: 404, content: "application/baidu.json", body: `{"result":null,"error":{"message":"a","cause":{"message":"b"}}}`, want: "! Throwable b"},
+		{name: "a refusal that it takes elsewhere", status: 503, content: "application/baidu.json;charset=UTF-8", body: `{}`, want: "! RpcException", failover: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var calls atomic.Int32
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				calls.Add(1)
+				w.Header()["Content-Type"] = nil // none that Go would guess
+				if c.content != "" {
+					w.Header().Set("Content-Type", c.content)
+				}
+				w.WriteHeader(c.status)
+				if c.chunked {
+					http.NewResponseController(w).Flush()
+				}
+				_, _ = io.WriteString(w, c.body)
+			}))
+			defer srv.Close()
+			address := srv.Listener.Addr().String()
+			got := caller.ask(t, address+","+address, "Orders", "get", "7")
+			if n := calls.Load(); !strings.HasPrefix(got, c.want) || (n == 2) != c.failover {
+				t.Errorf("%q in %d calls, want %q, elsewhere %t", got, n, c.want, c.failover)
+			}
+		})
+	}
+}
+
 // TestJavaIsStamped: a caller that knows nothing of environments gets the one
 // that names the version which it has reached.
 func TestJavaIsStamped(t *testing.T) {
-	caller := startJava(t, "NaviCaller")
+	caller := javaCaller(t)
 	f := newFeed(t, nil, nil)
 	for version, want := range map[string]string{"order@3": "= 42", "order@4": "= 43"} {
 		address := serve(t, f.join(t, version, strings.Replace(version, "@", "-", 1)+"-1"))

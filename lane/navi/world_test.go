@@ -122,7 +122,7 @@ type order struct {
 	Item string `json:"item"`
 }
 
-// orders serves Orders as testdata/java/NaviServer.java does.
+// orders serves Orders as testdata/java/Server.java does.
 var orders = navi.Service{
 	"get": navi.Func1(func(_ context.Context, id int64) (order, error) { return order{id, "book"}, nil }),
 	"join": navi.Func2(func(_ context.Context, text string, times int) (string, error) {

@@ -1,7 +1,3 @@
-import com.baidu.beidou.navi.protocol.JsonSerializeHandler;
-import com.baidu.beidou.navi.server.vo.RequestDTO;
-import com.baidu.beidou.navi.server.vo.ResponseDTO;
-import com.baidu.beidou.navi.util.ByteUtil;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import java.lang.reflect.InvocationTargetException;
@@ -12,19 +8,27 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * Serves Orders as NaviRpcServlet does, with Navi's own codec, and prints its address. Where the servlet finds its
- * methods by their parameter types, so does this. The headers Abt2-Env and Abt2-To of the last call, and its body, are
- * printed by a GET.
+ * Serves Orders and prints its address. A method is found by its name and the types of its parameters. The headers
+ * Abt2-Env and Abt2-To of the last call, and its body, are the answer to a GET.
  */
-public class NaviServer implements Orders {
+abstract class Server implements Orders {
     private final AtomicInteger received = new AtomicInteger();
     private volatile String last = "";
 
-    public static void main(String[] args) throws Exception {
+    /** Answers a call. An exception is a refusal without a body. */
+    abstract byte[] answer(byte[] call) throws Exception;
+
+    /** What became of a call: status and error, or a result. */
+    static class Outcome {
+        int status;
+        Object result;
+        Throwable error;
+    }
+
+    void run() throws Exception {
         HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", 0), 0);
         server.setExecutor(Executors.newCachedThreadPool());
-        NaviServer orders = new NaviServer();
-        server.createContext("/service_api/Orders", orders::serve);
+        server.createContext("/service_api/Orders", this::serve);
         server.start();
         System.out.println("127.0.0.1:" + server.getAddress().getPort());
         while (System.in.read() >= 0) {
@@ -39,15 +43,12 @@ public class NaviServer implements Orders {
                 answer(x, 200, last.getBytes("UTF-8"));
                 return;
             }
-            String length = x.getRequestHeaders().getFirst("Content-Length");
-            byte[] body = ByteUtil.readStream(x.getRequestBody(), length == null ? -1 : Integer.parseInt(length));
+            byte[] body = x.getRequestBody().readAllBytes();
             last = x.getRequestHeaders().getFirst("Abt2-Env") + " " + x.getRequestHeaders().getFirst("Abt2-To") + " " + new String(body, "UTF-8");
-            JsonSerializeHandler codec = new JsonSerializeHandler();
-            RequestDTO in = codec.deserialize(body, RequestDTO.class, Orders.class, null);
-            ResponseDTO out = new ResponseDTO();
-            out.setTraceId(in.getTraceId());
-            invoke(in, out);
-            answer(x, 200, codec.serialize(out, ResponseDTO.class));
+            if (x.getRequestHeaders().getFirst("Content-Length") == null) {
+                throw new IllegalArgumentException("a call without a length");
+            }
+            answer(x, 200, answer(body));
         } catch (Exception e) {
             try {
                 answer(x, 400, new byte[0]); // as the servlet
@@ -59,23 +60,26 @@ public class NaviServer implements Orders {
         }
     }
 
-    private void invoke(RequestDTO in, ResponseDTO out) throws Exception {
-        String[] wanted = in.getParamterTypes() == null ? new String[0] : in.getParamterTypes();
+    /** Invokes a method of Orders, whose status is 1 if there is none of that name and types, and 2 if it throws. */
+    Outcome invoke(String method, String[] types, Object[] arguments) throws IllegalAccessException {
+        Outcome out = new Outcome();
+        String[] wanted = types == null ? new String[0] : types;
         for (Method m : Orders.class.getMethods()) {
-            String[] types = Arrays.stream(m.getParameterTypes()).map(Class::getName).toArray(String[]::new);
-            if (!m.getName().equals(in.getMethod()) || !Arrays.equals(types, wanted)) {
+            String[] has = Arrays.stream(m.getParameterTypes()).map(Class::getName).toArray(String[]::new);
+            if (!m.getName().equals(method) || !Arrays.equals(has, wanted)) {
                 continue;
             }
             try {
-                out.setResult(m.invoke(this, in.getParameters()));
+                out.result = m.invoke(this, arguments);
             } catch (InvocationTargetException e) {
-                out.setStatus(2);
-                out.setError(new RuntimeException(e.getTargetException()));
+                out.status = 2;
+                out.error = e.getTargetException();
             }
-            return;
+            return out;
         }
-        out.setStatus(1);
-        out.setError(new RuntimeException(new NoSuchMethodException(in.getMethod() + Arrays.toString(wanted))));
+        out.status = 1;
+        out.error = new NoSuchMethodException(method + Arrays.toString(wanted));
+        return out;
     }
 
     private static void answer(HttpExchange x, int status, byte[] body) throws Exception {
