@@ -4,11 +4,13 @@ go 1.26.0
 
 require (
 	abt2.dev/lane v0.0.0
+	abt2.dev/lane/zookeeper v0.0.0
 	connectrpc.com/connect v1.21.1
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/cockroachdb/datadriven v1.0.3
 	github.com/coder/websocket v1.8.15
 	github.com/coreos/go-systemd/v22 v22.7.0
+	github.com/go-zookeeper/zk v1.0.4
 	github.com/google/go-cmp v0.7.0
 	github.com/miekg/dns v1.1.73
 	github.com/prometheus/client_golang v1.25.0
@@ -84,3 +86,5 @@ require (
 )
 
 replace abt2.dev/lane => ./lane
+
+replace abt2.dev/lane/zookeeper => ./lane/zookeeper

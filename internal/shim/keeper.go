@@ -25,6 +25,7 @@ type keeper struct {
 	starter *starter
 	backoff *backoff
 
+	leave    func()        // called before a child is ended for good
 	orders   chan order    // of faults
 	stopping chan struct{} // closed by the first stop
 	ended    chan struct{} // closed when the instance is proved ended
@@ -39,6 +40,7 @@ type keeper struct {
 func newKeeper(spec *shimpb.Spec, self *shimpb.Identity, out *logFile, random func() float64) *keeper {
 	return &keeper{
 		spec: spec, out: out, starter: newStarter(), backoff: newBackoff(spec.GetTiming(), random),
+		leave:  func() {},
 		orders: make(chan order), stopping: make(chan struct{}), ended: make(chan struct{}),
 		identity: self, changed: make(chan struct{}),
 		status: &shimpb.Status{State: shimpb.State_STATE_STARTING, Since: timestamppb.Now()},
@@ -209,6 +211,7 @@ func (k *keeper) attend(c *child) error {
 	}
 	if k.stopped() {
 		k.set(shimpb.State_STATE_STOPPING, "")
+		k.leave()
 		k.mu.Lock()
 		grace := k.grace
 		k.mu.Unlock()

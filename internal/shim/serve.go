@@ -16,12 +16,13 @@ import (
 // server answers the protocol for a keeper.
 type server struct {
 	keeper *keeper
+	names  *names
 	http   *http.Server
 	done   chan struct{}
 }
 
-func serve(k *keeper, l net.Listener, log *slog.Logger) *server {
-	s := &server{keeper: k, done: make(chan struct{})}
+func serve(k *keeper, n *names, l net.Listener, log *slog.Logger) *server {
+	s := &server{keeper: k, names: n, done: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.Handle(shimpbconnect.NewShimServiceHandler(s))
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}

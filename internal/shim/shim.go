@@ -179,7 +179,11 @@ func keep(ctx context.Context, dir string, spec *shimpb.Spec, self *shimpb.Ident
 	}
 
 	k := newKeeper(spec, self, out, rand.Float64)
-	serving := serve(k, l, log)
+	held, err := openNames(k, dir, log)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	serving := serve(k, held, l, log)
 	go func() {
 		select {
 		case <-ctx.Done():
@@ -193,6 +197,7 @@ func keep(ctx context.Context, dir string, spec *shimpb.Spec, self *shimpb.Ident
 			log.Error("standard output stays where it was", "err", err)
 		}
 	})
+	held.close()
 	serving.close()
 	log.Info("ended", "instance", spec.GetInstance())
 	return nil

@@ -20,10 +20,11 @@ import (
 const Protocol = 1
 
 // The files of an instance's folder. Only the server writes the spec, only the
-// shim that holds the lock writes the identity.
+// shim that holds the lock writes the identity and the names.
 const (
 	SpecFile     = "spec.json"
 	IdentityFile = "shim.json"
+	NamesFile    = "names.json" // what the shim was last asked to hold; absent: nothing ever
 	LockFile     = "lock"
 	ShimLog      = "shim.log" // what the shim itself has to say
 	LogsDir      = "logs"     // what the instance printed
@@ -48,6 +49,15 @@ func ReadIdentity(dir string) (*Identity, error) {
 
 // WriteIdentity replaces the identity as WriteSpec does the spec.
 func WriteIdentity(dir string, id *Identity) error { return write(dir, IdentityFile, id) }
+
+// ReadNames reads what the shim was last asked to hold. An absent one is fs.ErrNotExist.
+func ReadNames(dir string) (*Names, error) {
+	n := &Names{}
+	return n, read(filepath.Join(dir, NamesFile), n)
+}
+
+// WriteNames replaces the names as WriteSpec does the spec.
+func WriteNames(dir string, n *Names) error { return write(dir, NamesFile, n) }
 
 func read(path string, m proto.Message) error {
 	b, err := os.ReadFile(path)

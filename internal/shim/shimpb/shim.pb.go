@@ -625,6 +625,7 @@ type Status struct {
 	Restarts      uint32                 `protobuf:"varint,3,opt,name=restarts,proto3" json:"restarts,omitempty"`
 	Detail        string                 `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`                        // why it is not healthy, for people
 	Fault         Fault                  `protobuf:"varint,5,opt,name=fault,proto3,enum=abt2.shim.v1.Fault" json:"fault,omitempty"` // that the child is under now
+	Held          *Held                  `protobuf:"bytes,6,opt,name=held,proto3" json:"held,omitempty"`                            // absent: no names were ever asked for
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -694,6 +695,280 @@ func (x *Status) GetFault() Fault {
 	return Fault_FAULT_UNSPECIFIED
 }
 
+func (x *Status) GetHeld() *Held {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+type HoldRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Names         *Names                 `protobuf:"bytes,1,opt,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldRequest) Reset() {
+	*x = HoldRequest{}
+	mi := &file_shimpb_shim_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldRequest) ProtoMessage() {}
+
+func (x *HoldRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shimpb_shim_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldRequest.ProtoReflect.Descriptor instead.
+func (*HoldRequest) Descriptor() ([]byte, []int) {
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *HoldRequest) GetNames() *Names {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+type HoldResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldResponse) Reset() {
+	*x = HoldResponse{}
+	mi := &file_shimpb_shim_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldResponse) ProtoMessage() {}
+
+func (x *HoldResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shimpb_shim_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldResponse.ProtoReflect.Descriptor instead.
+func (*HoldResponse) Descriptor() ([]byte, []int) {
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{12}
+}
+
+// Names is the desired whole of what an instance is found under. It is also the
+// content of names.json, which holds a secret.
+type Names struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// epoch and revision identify the desired whole that this is part of: within
+	// an epoch a lower revision is older.
+	Epoch     string     `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Revision  uint64     `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	Zookeeper *ZooKeeper `protobuf:"bytes,3,opt,name=zookeeper,proto3" json:"zookeeper,omitempty"`
+	// nodes are ephemeral nodes, path to data.
+	Nodes         map[string]string `protobuf:"bytes,4,rep,name=nodes,proto3" json:"nodes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Names) Reset() {
+	*x = Names{}
+	mi := &file_shimpb_shim_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Names) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Names) ProtoMessage() {}
+
+func (x *Names) ProtoReflect() protoreflect.Message {
+	mi := &file_shimpb_shim_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Names.ProtoReflect.Descriptor instead.
+func (*Names) Descriptor() ([]byte, []int) {
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Names) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *Names) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Names) GetZookeeper() *ZooKeeper {
+	if x != nil {
+		return x.Zookeeper
+	}
+	return nil
+}
+
+func (x *Names) GetNodes() map[string]string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+// ZooKeeper is how a shim reaches one, by a session of its own.
+type ZooKeeper struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Addresses      []string               `protobuf:"bytes,1,rep,name=addresses,proto3" json:"addresses,omitempty"` // host:port
+	SessionTimeout *durationpb.Duration   `protobuf:"bytes,2,opt,name=session_timeout,json=sessionTimeout,proto3" json:"session_timeout,omitempty"`
+	Digest         string                 `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"` // user:password; a secret
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ZooKeeper) Reset() {
+	*x = ZooKeeper{}
+	mi := &file_shimpb_shim_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ZooKeeper) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ZooKeeper) ProtoMessage() {}
+
+func (x *ZooKeeper) ProtoReflect() protoreflect.Message {
+	mi := &file_shimpb_shim_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ZooKeeper.ProtoReflect.Descriptor instead.
+func (*ZooKeeper) Descriptor() ([]byte, []int) {
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ZooKeeper) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *ZooKeeper) GetSessionTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.SessionTimeout
+	}
+	return nil
+}
+
+func (x *ZooKeeper) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+// Held is what stands of the names.
+type Held struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Paths         []string               `protobuf:"bytes,1,rep,name=paths,proto3" json:"paths,omitempty"`
+	Trouble       string                 `protobuf:"bytes,2,opt,name=trouble,proto3" json:"trouble,omitempty"` // why not all of them do, for people
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Held) Reset() {
+	*x = Held{}
+	mi := &file_shimpb_shim_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Held) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Held) ProtoMessage() {}
+
+func (x *Held) ProtoReflect() protoreflect.Message {
+	mi := &file_shimpb_shim_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Held.ProtoReflect.Descriptor instead.
+func (*Held) Descriptor() ([]byte, []int) {
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Held) GetPaths() []string {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+func (x *Held) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
 // Spec is the content of spec.json: all that a shim needs to know. It holds the
 // instance's credential, but never what env_file contains.
 type Spec struct {
@@ -727,7 +1002,7 @@ type Spec struct {
 
 func (x *Spec) Reset() {
 	*x = Spec{}
-	mi := &file_shimpb_shim_proto_msgTypes[11]
+	mi := &file_shimpb_shim_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +1014,7 @@ func (x *Spec) String() string {
 func (*Spec) ProtoMessage() {}
 
 func (x *Spec) ProtoReflect() protoreflect.Message {
-	mi := &file_shimpb_shim_proto_msgTypes[11]
+	mi := &file_shimpb_shim_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +1027,7 @@ func (x *Spec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spec.ProtoReflect.Descriptor instead.
 func (*Spec) Descriptor() ([]byte, []int) {
-	return file_shimpb_shim_proto_rawDescGZIP(), []int{11}
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Spec) GetProtocol() uint32 {
@@ -909,7 +1184,7 @@ type Timing struct {
 
 func (x *Timing) Reset() {
 	*x = Timing{}
-	mi := &file_shimpb_shim_proto_msgTypes[12]
+	mi := &file_shimpb_shim_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +1196,7 @@ func (x *Timing) String() string {
 func (*Timing) ProtoMessage() {}
 
 func (x *Timing) ProtoReflect() protoreflect.Message {
-	mi := &file_shimpb_shim_proto_msgTypes[12]
+	mi := &file_shimpb_shim_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +1209,7 @@ func (x *Timing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timing.ProtoReflect.Descriptor instead.
 func (*Timing) Descriptor() ([]byte, []int) {
-	return file_shimpb_shim_proto_rawDescGZIP(), []int{12}
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Timing) GetCheckEvery() *durationpb.Duration {
@@ -983,7 +1258,7 @@ type LogLimits struct {
 
 func (x *LogLimits) Reset() {
 	*x = LogLimits{}
-	mi := &file_shimpb_shim_proto_msgTypes[13]
+	mi := &file_shimpb_shim_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +1270,7 @@ func (x *LogLimits) String() string {
 func (*LogLimits) ProtoMessage() {}
 
 func (x *LogLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_shimpb_shim_proto_msgTypes[13]
+	mi := &file_shimpb_shim_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +1283,7 @@ func (x *LogLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLimits.ProtoReflect.Descriptor instead.
 func (*LogLimits) Descriptor() ([]byte, []int) {
-	return file_shimpb_shim_proto_rawDescGZIP(), []int{13}
+	return file_shimpb_shim_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LogLimits) GetBytes() int64 {
@@ -1053,13 +1328,33 @@ const file_shimpb_shim_proto_rawDesc = "" +
 	"\x05child\x18\x04 \x01(\v2\x15.abt2.shim.v1.ProcessR\x05child\"1\n" +
 	"\aProcess\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x05R\x03pid\x12\x14\n" +
-	"\x05start\x18\x02 \x01(\x04R\x05start\"\xc4\x01\n" +
+	"\x05start\x18\x02 \x01(\x04R\x05start\"\xec\x01\n" +
 	"\x06Status\x12)\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x13.abt2.shim.v1.StateR\x05state\x120\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
 	"\brestarts\x18\x03 \x01(\rR\brestarts\x12\x16\n" +
 	"\x06detail\x18\x04 \x01(\tR\x06detail\x12)\n" +
-	"\x05fault\x18\x05 \x01(\x0e2\x13.abt2.shim.v1.FaultR\x05fault\"\xaf\x06\n" +
+	"\x05fault\x18\x05 \x01(\x0e2\x13.abt2.shim.v1.FaultR\x05fault\x12&\n" +
+	"\x04held\x18\x06 \x01(\v2\x12.abt2.shim.v1.HeldR\x04held\"8\n" +
+	"\vHoldRequest\x12)\n" +
+	"\x05names\x18\x01 \x01(\v2\x13.abt2.shim.v1.NamesR\x05names\"\x0e\n" +
+	"\fHoldResponse\"\xe0\x01\n" +
+	"\x05Names\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x125\n" +
+	"\tzookeeper\x18\x03 \x01(\v2\x17.abt2.shim.v1.ZooKeeperR\tzookeeper\x124\n" +
+	"\x05nodes\x18\x04 \x03(\v2\x1e.abt2.shim.v1.Names.NodesEntryR\x05nodes\x1a8\n" +
+	"\n" +
+	"NodesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x85\x01\n" +
+	"\tZooKeeper\x12\x1c\n" +
+	"\taddresses\x18\x01 \x03(\tR\taddresses\x12B\n" +
+	"\x0fsession_timeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0esessionTimeout\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\"6\n" +
+	"\x04Held\x12\x14\n" +
+	"\x05paths\x18\x01 \x03(\tR\x05paths\x12\x18\n" +
+	"\atrouble\x18\x02 \x01(\tR\atrouble\"\xaf\x06\n" +
 	"\x04Spec\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x16\n" +
@@ -1116,12 +1411,13 @@ const file_shimpb_shim_proto_rawDesc = "" +
 	"\rSTATE_HEALTHY\x10\x02\x12\x13\n" +
 	"\x0fSTATE_UNHEALTHY\x10\x03\x12\x11\n" +
 	"\rSTATE_BACKOFF\x10\x04\x12\x12\n" +
-	"\x0eSTATE_STOPPING\x10\x052\xa3\x02\n" +
+	"\x0eSTATE_STOPPING\x10\x052\xe2\x02\n" +
 	"\vShimService\x12I\n" +
 	"\bDescribe\x12\x1d.abt2.shim.v1.DescribeRequest\x1a\x1e.abt2.shim.v1.DescribeResponse\x12B\n" +
 	"\x05Watch\x12\x1a.abt2.shim.v1.WatchRequest\x1a\x1b.abt2.shim.v1.WatchResponse0\x01\x12=\n" +
 	"\x04Stop\x12\x19.abt2.shim.v1.StopRequest\x1a\x1a.abt2.shim.v1.StopResponse\x12F\n" +
-	"\aDisturb\x12\x1c.abt2.shim.v1.DisturbRequest\x1a\x1d.abt2.shim.v1.DisturbResponseB\x1fZ\x1dabt2.dev/internal/shim/shimpbb\x06proto3"
+	"\aDisturb\x12\x1c.abt2.shim.v1.DisturbRequest\x1a\x1d.abt2.shim.v1.DisturbResponse\x12=\n" +
+	"\x04Hold\x12\x19.abt2.shim.v1.HoldRequest\x1a\x1a.abt2.shim.v1.HoldResponseB\x1fZ\x1dabt2.dev/internal/shim/shimpbb\x06proto3"
 
 var (
 	file_shimpb_shim_proto_rawDescOnce sync.Once
@@ -1136,7 +1432,7 @@ func file_shimpb_shim_proto_rawDescGZIP() []byte {
 }
 
 var file_shimpb_shim_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shimpb_shim_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_shimpb_shim_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_shimpb_shim_proto_goTypes = []any{
 	(Fault)(0),                    // 0: abt2.shim.v1.Fault
 	(State)(0),                    // 1: abt2.shim.v1.State
@@ -1151,51 +1447,64 @@ var file_shimpb_shim_proto_goTypes = []any{
 	(*Identity)(nil),              // 10: abt2.shim.v1.Identity
 	(*Process)(nil),               // 11: abt2.shim.v1.Process
 	(*Status)(nil),                // 12: abt2.shim.v1.Status
-	(*Spec)(nil),                  // 13: abt2.shim.v1.Spec
-	(*Timing)(nil),                // 14: abt2.shim.v1.Timing
-	(*LogLimits)(nil),             // 15: abt2.shim.v1.LogLimits
-	nil,                           // 16: abt2.shim.v1.Spec.ModuleEnvEntry
-	nil,                           // 17: abt2.shim.v1.Spec.Abt2EnvEntry
-	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*HoldRequest)(nil),           // 13: abt2.shim.v1.HoldRequest
+	(*HoldResponse)(nil),          // 14: abt2.shim.v1.HoldResponse
+	(*Names)(nil),                 // 15: abt2.shim.v1.Names
+	(*ZooKeeper)(nil),             // 16: abt2.shim.v1.ZooKeeper
+	(*Held)(nil),                  // 17: abt2.shim.v1.Held
+	(*Spec)(nil),                  // 18: abt2.shim.v1.Spec
+	(*Timing)(nil),                // 19: abt2.shim.v1.Timing
+	(*LogLimits)(nil),             // 20: abt2.shim.v1.LogLimits
+	nil,                           // 21: abt2.shim.v1.Names.NodesEntry
+	nil,                           // 22: abt2.shim.v1.Spec.ModuleEnvEntry
+	nil,                           // 23: abt2.shim.v1.Spec.Abt2EnvEntry
+	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
 }
 var file_shimpb_shim_proto_depIdxs = []int32{
 	10, // 0: abt2.shim.v1.DescribeResponse.identity:type_name -> abt2.shim.v1.Identity
 	12, // 1: abt2.shim.v1.DescribeResponse.status:type_name -> abt2.shim.v1.Status
-	13, // 2: abt2.shim.v1.DescribeResponse.spec:type_name -> abt2.shim.v1.Spec
+	18, // 2: abt2.shim.v1.DescribeResponse.spec:type_name -> abt2.shim.v1.Spec
 	12, // 3: abt2.shim.v1.WatchResponse.status:type_name -> abt2.shim.v1.Status
-	18, // 4: abt2.shim.v1.StopRequest.grace:type_name -> google.protobuf.Duration
+	24, // 4: abt2.shim.v1.StopRequest.grace:type_name -> google.protobuf.Duration
 	0,  // 5: abt2.shim.v1.DisturbRequest.fault:type_name -> abt2.shim.v1.Fault
-	18, // 6: abt2.shim.v1.DisturbRequest.for:type_name -> google.protobuf.Duration
+	24, // 6: abt2.shim.v1.DisturbRequest.for:type_name -> google.protobuf.Duration
 	11, // 7: abt2.shim.v1.Identity.shim:type_name -> abt2.shim.v1.Process
 	11, // 8: abt2.shim.v1.Identity.child:type_name -> abt2.shim.v1.Process
 	1,  // 9: abt2.shim.v1.Status.state:type_name -> abt2.shim.v1.State
-	19, // 10: abt2.shim.v1.Status.since:type_name -> google.protobuf.Timestamp
+	25, // 10: abt2.shim.v1.Status.since:type_name -> google.protobuf.Timestamp
 	0,  // 11: abt2.shim.v1.Status.fault:type_name -> abt2.shim.v1.Fault
-	16, // 12: abt2.shim.v1.Spec.module_env:type_name -> abt2.shim.v1.Spec.ModuleEnvEntry
-	17, // 13: abt2.shim.v1.Spec.abt2_env:type_name -> abt2.shim.v1.Spec.Abt2EnvEntry
-	18, // 14: abt2.shim.v1.Spec.ready_timeout:type_name -> google.protobuf.Duration
-	18, // 15: abt2.shim.v1.Spec.stop_grace:type_name -> google.protobuf.Duration
-	14, // 16: abt2.shim.v1.Spec.timing:type_name -> abt2.shim.v1.Timing
-	15, // 17: abt2.shim.v1.Spec.log_limits:type_name -> abt2.shim.v1.LogLimits
-	18, // 18: abt2.shim.v1.Timing.check_every:type_name -> google.protobuf.Duration
-	18, // 19: abt2.shim.v1.Timing.check_timeout:type_name -> google.protobuf.Duration
-	18, // 20: abt2.shim.v1.Timing.backoff_min:type_name -> google.protobuf.Duration
-	18, // 21: abt2.shim.v1.Timing.backoff_max:type_name -> google.protobuf.Duration
-	18, // 22: abt2.shim.v1.Timing.backoff_reset:type_name -> google.protobuf.Duration
-	2,  // 23: abt2.shim.v1.ShimService.Describe:input_type -> abt2.shim.v1.DescribeRequest
-	4,  // 24: abt2.shim.v1.ShimService.Watch:input_type -> abt2.shim.v1.WatchRequest
-	6,  // 25: abt2.shim.v1.ShimService.Stop:input_type -> abt2.shim.v1.StopRequest
-	8,  // 26: abt2.shim.v1.ShimService.Disturb:input_type -> abt2.shim.v1.DisturbRequest
-	3,  // 27: abt2.shim.v1.ShimService.Describe:output_type -> abt2.shim.v1.DescribeResponse
-	5,  // 28: abt2.shim.v1.ShimService.Watch:output_type -> abt2.shim.v1.WatchResponse
-	7,  // 29: abt2.shim.v1.ShimService.Stop:output_type -> abt2.shim.v1.StopResponse
-	9,  // 30: abt2.shim.v1.ShimService.Disturb:output_type -> abt2.shim.v1.DisturbResponse
-	27, // [27:31] is the sub-list for method output_type
-	23, // [23:27] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	17, // 12: abt2.shim.v1.Status.held:type_name -> abt2.shim.v1.Held
+	15, // 13: abt2.shim.v1.HoldRequest.names:type_name -> abt2.shim.v1.Names
+	16, // 14: abt2.shim.v1.Names.zookeeper:type_name -> abt2.shim.v1.ZooKeeper
+	21, // 15: abt2.shim.v1.Names.nodes:type_name -> abt2.shim.v1.Names.NodesEntry
+	24, // 16: abt2.shim.v1.ZooKeeper.session_timeout:type_name -> google.protobuf.Duration
+	22, // 17: abt2.shim.v1.Spec.module_env:type_name -> abt2.shim.v1.Spec.ModuleEnvEntry
+	23, // 18: abt2.shim.v1.Spec.abt2_env:type_name -> abt2.shim.v1.Spec.Abt2EnvEntry
+	24, // 19: abt2.shim.v1.Spec.ready_timeout:type_name -> google.protobuf.Duration
+	24, // 20: abt2.shim.v1.Spec.stop_grace:type_name -> google.protobuf.Duration
+	19, // 21: abt2.shim.v1.Spec.timing:type_name -> abt2.shim.v1.Timing
+	20, // 22: abt2.shim.v1.Spec.log_limits:type_name -> abt2.shim.v1.LogLimits
+	24, // 23: abt2.shim.v1.Timing.check_every:type_name -> google.protobuf.Duration
+	24, // 24: abt2.shim.v1.Timing.check_timeout:type_name -> google.protobuf.Duration
+	24, // 25: abt2.shim.v1.Timing.backoff_min:type_name -> google.protobuf.Duration
+	24, // 26: abt2.shim.v1.Timing.backoff_max:type_name -> google.protobuf.Duration
+	24, // 27: abt2.shim.v1.Timing.backoff_reset:type_name -> google.protobuf.Duration
+	2,  // 28: abt2.shim.v1.ShimService.Describe:input_type -> abt2.shim.v1.DescribeRequest
+	4,  // 29: abt2.shim.v1.ShimService.Watch:input_type -> abt2.shim.v1.WatchRequest
+	6,  // 30: abt2.shim.v1.ShimService.Stop:input_type -> abt2.shim.v1.StopRequest
+	8,  // 31: abt2.shim.v1.ShimService.Disturb:input_type -> abt2.shim.v1.DisturbRequest
+	13, // 32: abt2.shim.v1.ShimService.Hold:input_type -> abt2.shim.v1.HoldRequest
+	3,  // 33: abt2.shim.v1.ShimService.Describe:output_type -> abt2.shim.v1.DescribeResponse
+	5,  // 34: abt2.shim.v1.ShimService.Watch:output_type -> abt2.shim.v1.WatchResponse
+	7,  // 35: abt2.shim.v1.ShimService.Stop:output_type -> abt2.shim.v1.StopResponse
+	9,  // 36: abt2.shim.v1.ShimService.Disturb:output_type -> abt2.shim.v1.DisturbResponse
+	14, // 37: abt2.shim.v1.ShimService.Hold:output_type -> abt2.shim.v1.HoldResponse
+	33, // [33:38] is the sub-list for method output_type
+	28, // [28:33] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_shimpb_shim_proto_init() }
@@ -1209,7 +1518,7 @@ func file_shimpb_shim_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shimpb_shim_proto_rawDesc), len(file_shimpb_shim_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   16,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -44,6 +44,8 @@ const (
 	ShimServiceStopProcedure = "/abt2.shim.v1.ShimService/Stop"
 	// ShimServiceDisturbProcedure is the fully-qualified name of the ShimService's Disturb RPC.
 	ShimServiceDisturbProcedure = "/abt2.shim.v1.ShimService/Disturb"
+	// ShimServiceHoldProcedure is the fully-qualified name of the ShimService's Hold RPC.
+	ShimServiceHoldProcedure = "/abt2.shim.v1.ShimService/Hold"
 )
 
 // ShimServiceClient is a client for the abt2.shim.v1.ShimService service.
@@ -62,6 +64,11 @@ type ShimServiceClient interface {
 	// 30 seconds. A shim asks nobody for leave: whoever may open its socket could
 	// send these signals as well. Who may ask for a fault is the server's to say.
 	Disturb(context.Context, *connect.Request[shimpb.DisturbRequest]) (*connect.Response[shimpb.DisturbResponse], error)
+	// Hold makes names what the instance is to be found under, and answers at
+	// once; Status.held tells what stands. A shim keeps them across its own
+	// restart, and holds them for as long as its child is ready. Names older than
+	// those it has are refused with FAILED_PRECONDITION.
+	Hold(context.Context, *connect.Request[shimpb.HoldRequest]) (*connect.Response[shimpb.HoldResponse], error)
 }
 
 // NewShimServiceClient constructs a client for the abt2.shim.v1.ShimService service. By default, it
@@ -99,6 +106,12 @@ func NewShimServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(shimServiceMethods.ByName("Disturb")),
 			connect.WithClientOptions(opts...),
 		),
+		hold: connect.NewClient[shimpb.HoldRequest, shimpb.HoldResponse](
+			httpClient,
+			baseURL+ShimServiceHoldProcedure,
+			connect.WithSchema(shimServiceMethods.ByName("Hold")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -108,6 +121,7 @@ type shimServiceClient struct {
 	watch    *connect.Client[shimpb.WatchRequest, shimpb.WatchResponse]
 	stop     *connect.Client[shimpb.StopRequest, shimpb.StopResponse]
 	disturb  *connect.Client[shimpb.DisturbRequest, shimpb.DisturbResponse]
+	hold     *connect.Client[shimpb.HoldRequest, shimpb.HoldResponse]
 }
 
 // Describe calls abt2.shim.v1.ShimService.Describe.
@@ -130,6 +144,11 @@ func (c *shimServiceClient) Disturb(ctx context.Context, req *connect.Request[sh
 	return c.disturb.CallUnary(ctx, req)
 }
 
+// Hold calls abt2.shim.v1.ShimService.Hold.
+func (c *shimServiceClient) Hold(ctx context.Context, req *connect.Request[shimpb.HoldRequest]) (*connect.Response[shimpb.HoldResponse], error) {
+	return c.hold.CallUnary(ctx, req)
+}
+
 // ShimServiceHandler is an implementation of the abt2.shim.v1.ShimService service.
 type ShimServiceHandler interface {
 	// Describe says who keeps which instance, and how it is.
@@ -146,6 +165,11 @@ type ShimServiceHandler interface {
 	// 30 seconds. A shim asks nobody for leave: whoever may open its socket could
 	// send these signals as well. Who may ask for a fault is the server's to say.
 	Disturb(context.Context, *connect.Request[shimpb.DisturbRequest]) (*connect.Response[shimpb.DisturbResponse], error)
+	// Hold makes names what the instance is to be found under, and answers at
+	// once; Status.held tells what stands. A shim keeps them across its own
+	// restart, and holds them for as long as its child is ready. Names older than
+	// those it has are refused with FAILED_PRECONDITION.
+	Hold(context.Context, *connect.Request[shimpb.HoldRequest]) (*connect.Response[shimpb.HoldResponse], error)
 }
 
 // NewShimServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -179,6 +203,12 @@ func NewShimServiceHandler(svc ShimServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(shimServiceMethods.ByName("Disturb")),
 		connect.WithHandlerOptions(opts...),
 	)
+	shimServiceHoldHandler := connect.NewUnaryHandler(
+		ShimServiceHoldProcedure,
+		svc.Hold,
+		connect.WithSchema(shimServiceMethods.ByName("Hold")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/abt2.shim.v1.ShimService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ShimServiceDescribeProcedure:
@@ -189,6 +219,8 @@ func NewShimServiceHandler(svc ShimServiceHandler, opts ...connect.HandlerOption
 			shimServiceStopHandler.ServeHTTP(w, r)
 		case ShimServiceDisturbProcedure:
 			shimServiceDisturbHandler.ServeHTTP(w, r)
+		case ShimServiceHoldProcedure:
+			shimServiceHoldHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -212,4 +244,8 @@ func (UnimplementedShimServiceHandler) Stop(context.Context, *connect.Request[sh
 
 func (UnimplementedShimServiceHandler) Disturb(context.Context, *connect.Request[shimpb.DisturbRequest]) (*connect.Response[shimpb.DisturbResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.shim.v1.ShimService.Disturb is not implemented"))
+}
+
+func (UnimplementedShimServiceHandler) Hold(context.Context, *connect.Request[shimpb.HoldRequest]) (*connect.Response[shimpb.HoldResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.shim.v1.ShimService.Hold is not implemented"))
 }
