@@ -71,6 +71,9 @@ type Config struct {
 	Preview      PreviewMode `json:"preview,omitempty"` // jobs only
 	// Compat is the product whose online version stands at the unversioned name.
 	Compat ProductName `json:"compat,omitempty"`
+	// Navi is what callers outside of abt2 know a service by; what is left empty
+	// has a default, see ServiceName.
+	Navi ServiceName `json:"navi,omitzero"`
 	// External is where the version answers, if abt2 does not run it. Such a
 	// version has no command, args, env and env_file.
 	External External `json:"external,omitempty"`
@@ -91,6 +94,7 @@ type ConfigPatch struct {
 	Fallback     *Fallback         `yaml:"fallback" json:"fallback,omitempty"`
 	Preview      *PreviewMode      `yaml:"preview" json:"preview,omitempty"`
 	Compat       *ProductName      `yaml:"compat" json:"compat,omitempty"`
+	Navi         *ServiceName      `yaml:"navi" json:"navi,omitempty"`
 	External     External          `yaml:"external" json:"external,omitempty"`
 	// Instances is the first scale of a module that abt2 has never run before.
 	Instances *int `yaml:"instances" json:"instances,omitempty"`
@@ -102,7 +106,7 @@ func PatchOf(c Config) ConfigPatch {
 		Kind: &c.Kind, Prefix: &c.Prefix, Command: c.Command, Args: c.Args, Env: c.Env,
 		EnvFile: &c.EnvFile, Health: &c.Health, ReadyTimeout: &c.ReadyTimeout, StopGrace: &c.StopGrace,
 		Fallback: &c.Fallback, Preview: &c.Preview, Compat: &c.Compat,
-		External: c.External,
+		Navi: &c.Navi, External: c.External,
 	}
 }
 
@@ -128,6 +132,7 @@ func DeriveConfig(name ModuleName, patches ...ConfigPatch) (Config, error) {
 		set(&c.Fallback, p.Fallback)
 		set(&c.Preview, p.Preview)
 		set(&c.Compat, p.Compat)
+		set(&c.Navi, p.Navi)
 		if p.External != nil {
 			c.External = p.External.canonical()
 		}
@@ -198,6 +203,11 @@ func (c Config) check(name ModuleName) error {
 		return bad("preview", c.Preview, "must be hold or run")
 	case c.Compat != "" && c.Kind != KindService:
 		return bad("compat", c.Compat, "only a service has an unversioned name; remove it")
+	case c.Navi != (ServiceName{}) && c.Kind != KindService:
+		return bad("navi", c.Navi, "only a service is listed in a registry; remove it")
+	}
+	if word, rule := c.Navi.check(); rule != "" {
+		return bad("navi", word, rule)
 	}
 	if c.Compat != "" {
 		if err := c.Compat.Validate(); err != nil {
@@ -300,8 +310,16 @@ func DiffConfig(a, b Config) []FieldChange {
 	add("stop_grace", a.StopGrace, b.StopGrace)
 	add("preview", a.Preview, b.Preview)
 	add("compat", a.Compat, b.Compat)
+	add("navi", shownName(a.Navi), shownName(b.Navi))
 	add("external", []string(a.External), []string(b.External))
 	return out
+}
+
+func shownName(n ServiceName) string {
+	if n == (ServiceName{}) {
+		return ""
+	}
+	return n.String()
 }
 
 func show(v any) string {

@@ -173,6 +173,8 @@ type TokenReader interface {
 type Names struct {
 	Mark  Mark   `json:"mark"`
 	Names []Name `json:"names"`
+	// Listings are for a Lister; empty for any other registry.
+	Listings []Listing `json:"listings,omitempty"`
 }
 
 // Registry holds instance lists under unversioned names. Calls may come from

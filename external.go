@@ -14,6 +14,13 @@ import (
 // records (RFC 2782), with one for A and AAAA records.
 type External []string
 
+// ExternalRegistry stands for the addresses at which others are registered under
+// the service's unversioned name. A put replaces it by what stands there then.
+const ExternalRegistry = "registry"
+
+// FromRegistry reports whether the addresses are to be taken from the registry.
+func (x External) FromRegistry() bool { return len(x) == 1 && x[0] == ExternalRegistry }
+
 // externalDNS begins the word that names a DNS name in place of addresses.
 const externalDNS = "dns:"
 

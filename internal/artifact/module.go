@@ -94,7 +94,7 @@ func valueText(err error, value *yaml.Node, field reflect.Type) string {
 		return yamlText(err)
 	}
 	switch {
-	case field == reflect.TypeFor[abt2.External]():
+	case field == reflect.TypeFor[abt2.External](), field == reflect.TypeFor[*abt2.ServiceName]():
 		return yamlText(err)
 	case field.Kind() == reflect.Slice:
 		return `must be a list of words, like ["./api", "-v"]`

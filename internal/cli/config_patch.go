@@ -38,7 +38,7 @@ func (p *patchFlags) define(f *pflag.FlagSet) {
 	f.DurationVar(&p.stopGrace, "stop-grace", 0, "how long an instance may take to end, like 10s")
 	f.StringVar(&p.preview, "preview", "", "hold or run: what a job does in a preview, as `MODE`")
 	f.StringVar(&p.compat, "compat", "", "the `PRODUCT` whose online version stands at the unversioned name")
-	f.StringArrayVar(&p.external, "external", nil, "where the version answers, if abt2 is not to run it: `HOST:PORT`, repeated for more, or dns:NAME; empty for none")
+	f.StringArrayVar(&p.external, "external", nil, "where the version answers, if abt2 is not to run it: `HOST:PORT`, repeated for more, or dns:NAME, or registry: who stands at its unversioned name in ZooKeeper; empty for none")
 }
 
 func (p *patchFlags) given(cmd *cobra.Command) bool {

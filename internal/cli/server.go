@@ -22,6 +22,11 @@ type ServerConfig struct {
 	EdgeKey    string
 	AccessLog  bool // of the edge
 	EdgeStart  bool // start and replace the edge, not wait for one that somebody else keeps running
+	// Registry is where callers outside find instances: builtin, or navi with ZooKeeper.
+	Registry   string
+	NaviPrefix string // empty: as Navi's clients have it
+	Advertise  string // IP at which instances listen and others reach them
+	ZooKeeper  ZooKeeper
 	// HAProxyProgram and HAProxySnippet are paths; empty: haproxy in PATH, none.
 	HAProxyProgram string
 	HAProxySnippet string

@@ -43,6 +43,12 @@ var serverFields = []serverField{
 	{"haproxy-program", "", "with --edge=haproxy: the program at `PATH` (default haproxy, looked for where programs are)"},
 	{"haproxy-snippet", "", "with --edge=haproxy: lines of your own for its defaults section, a file at `PATH`"},
 	{"dns-listen", "", "where names are answered over DNS, `HOST:PORT`; a loopback address; port 0 picks a free one (default nowhere)"},
+	{"registry", "builtin", "where callers outside of abt2 find instances, `NAME`: builtin or navi"},
+	{"navi-prefix", "", "with --registry=navi: the `PATH` below which it writes, which no other abt2 may share (default /navi_rpc)"},
+	{"zookeeper", "", "the servers of your ZooKeeper, `HOST:PORT,…`; for --registry=navi"},
+	{"zookeeper-session", "10s", "how long ZooKeeper lists an instance that it no longer hears, `DURATION`"},
+	{"zookeeper-digest-file", "", "a file with USER:PASSWORD for ZooKeeper's digest, at `PATH` (default from ABT2_ZOOKEEPER_DIGEST; none: everybody may change its nodes)"},
+	{"advertise", "127.0.0.1", "the `IP` of this machine at which others reach the instances, and these listen"},
 	{"log-level", "info", "debug, info, warn or error: `LEVEL`"},
 	{"access-log", "false", "let the edge log every request"},
 	{"allow-faults", "false", "let drills kill the server, and kill and pause instances"},
@@ -115,6 +121,9 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 		if c.Edge != "haproxy" && got[f].value != "" {
 			return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: is for --edge=haproxy alone; remove it", got[f].name, got[f].value)
 		}
+	}
+	if err := a.registrySettings(got, &c); err != nil {
+		return c, err
 	}
 	if err := checkURL(got["edge-url"].name, c.EdgeURL); err != nil {
 		return c, err

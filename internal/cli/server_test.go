@@ -47,6 +47,14 @@ func TestServerSettings(t *testing.T) {
 		{"haproxy", "server --edge=haproxy --haproxy-program=/usr/sbin/haproxy", map[string]string{"ABT2_HAPROXY_SNIPPET": "/etc/own.cfg"}, func(c *cli.ServerConfig) {
 			c.Edge, c.HAProxyProgram, c.HAProxySnippet = "haproxy", "/usr/sbin/haproxy", "/etc/own.cfg"
 		}},
+		{"navi", "server --registry=navi --zookeeper=10.0.0.1:2181,zk-2:2181 --advertise=10.0.0.9 --zookeeper-session=4s", map[string]string{"ABT2_NAVI_PREFIX": "/shop_rpc", "ABT2_ZOOKEEPER_DIGEST": "abt2:secret"}, func(c *cli.ServerConfig) {
+			c.Registry, c.NaviPrefix, c.Advertise = "navi", "/shop_rpc", "10.0.0.9"
+			c.ZooKeeper = cli.ZooKeeper{Addresses: []string{"10.0.0.1:2181", "zk-2:2181"}, Session: 4 * time.Second, Digest: "abt2:secret"}
+		}},
+		{"navi on one machine", "server --registry=navi --zookeeper=127.0.0.1:2181 --zookeeper-digest-file=" + file(t, "digest", "abt2:other\n"), map[string]string{"ABT2_ZOOKEEPER_DIGEST": "abt2:secret"}, func(c *cli.ServerConfig) {
+			c.Registry = "navi"
+			c.ZooKeeper = cli.ZooKeeper{Addresses: []string{"127.0.0.1:2181"}, Session: 10 * time.Second, Digest: "abt2:other"}
+		}},
 		{"no environment for root", "server", map[string]string{"ABT2_ALLOW_ROOT": "true"}, func(c *cli.ServerConfig) {}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -56,8 +64,10 @@ func TestServerSettings(t *testing.T) {
 			}
 			want := defaults
 			tc.want(&want)
-			if want.Edge == "" {
-				want.Edge = "builtin"
+			for field, byDefault := range map[*string]string{&want.Edge: "builtin", &want.Registry: "builtin", &want.Advertise: "127.0.0.1"} {
+				if *field == "" {
+					*field = byDefault
+				}
 			}
 			if d := cmp.Diff(want, res.server, cmpopts.IgnoreFields(cli.ServerConfig{}, "Log", "Ready")); d != "" {
 				t.Error(d)
@@ -87,6 +97,25 @@ func TestWrongServerSettings(t *testing.T) {
 		{args: "server --edge=nginx", says: []string{`--edge "nginx"`, "haproxy"}},
 		{args: "server --haproxy-snippet=/etc/own.cfg", says: []string{`--haproxy-snippet "/etc/own.cfg"`, "--edge=haproxy"}},
 		{args: "server --edge=haproxy --access-log", says: []string{"--access-log", "--haproxy-snippet"}},
+		{args: "server --registry=consul", says: []string{`--registry "consul"`, "builtin or navi"}},
+		{args: "server --registry=navi", says: []string{`--registry "navi"`, "--zookeeper=HOST:PORT"}},
+		{args: "server --zookeeper=zk-1:2181", says: []string{`--zookeeper "zk-1:2181"`, "nothing would use it"}},
+		{args: "server --navi-prefix=/x", says: []string{`--navi-prefix "/x"`, "--registry=navi"}},
+		{args: "server --registry=navi --zookeeper=127.0.0.1", says: []string{`--zookeeper "127.0.0.1"`, "HOST:PORT"}},
+		{args: "server --registry=navi --zookeeper=127.0.0.1:2181,", says: []string{`--zookeeper ""`, "HOST:PORT"}},
+		{args: "server --registry=navi --zookeeper=:2181", says: []string{`--zookeeper ":2181"`, "HOST:PORT"}},
+		{args: "server --registry=navi --zookeeper=zk-1:65536", says: []string{`--zookeeper "zk-1:65536"`, "HOST:PORT"}},
+		{args: "server --registry=navi --zookeeper=zk-1:2181/navi_rpc", says: []string{`--zookeeper "zk-1:2181/navi_rpc"`, "HOST:PORT"}},
+		{args: "server --registry=navi --zookeeper=127.0.0.1:2181 --navi-prefix=/", says: []string{`--navi-prefix "/"`, "/navi_rpc"}},
+		{args: "server --registry=navi --zookeeper=127.0.0.1:2181 --navi-prefix=/a/../b", says: []string{`--navi-prefix "/a/../b"`}},
+		{args: "server --registry=navi --zookeeper=127.0.0.1:2181 --zookeeper-session=1h", says: []string{`--zookeeper-session "1h"`, "5m"}},
+		{args: "server --registry=navi --zookeeper=10.0.0.1:2181", says: []string{`--advertise "127.0.0.1"`, "10.0.0.1:2181", "--advertise=IP"}},
+		{args: "server --registry=navi --zookeeper=127.0.0.1:2181,zk-2:2181", says: []string{`--advertise "127.0.0.1"`, "zk-2:2181"}},
+		{args: "server --advertise=0.0.0.0", says: []string{`--advertise "0.0.0.0"`, "10.0.0.5"}},
+		{args: "server --advertise=web-1", says: []string{`--advertise "web-1"`, "IP address"}},
+		{args: "server --registry=navi --zookeeper=127.0.0.1:2181 --zookeeper-digest-file=/nowhere", says: []string{`--zookeeper-digest-file "/nowhere"`, "USER:PASSWORD"}},
+		{args: "server --registry=navi --zookeeper=127.0.0.1:2181 --zookeeper-digest-file=" + file(t, "empty", "\n"), says: []string{"--zookeeper-digest-file", "is empty"}},
+		{args: "server --registry=navi --zookeeper=127.0.0.1:2181", env: map[string]string{"ABT2_ZOOKEEPER_DIGEST": "hunter2"}, says: []string{"ABT2_ZOOKEEPER_DIGEST", "USER:PASSWORD"}},
 		{args: "server --edge-url=shop", says: []string{`--edge-url "shop"`}},
 		{args: "server --edge-url=http://shop/path", says: []string{"--edge-url"}},
 		{args: "server --edge-cert=/c", says: []string{"--edge-key", "both"}},
@@ -104,6 +133,9 @@ func TestWrongServerSettings(t *testing.T) {
 		res := run(t, world{args: tc.args, env: tc.env})
 		if res.status != 2 || res.server.Log != nil {
 			t.Errorf("%s: status %d, started: %v", tc.args, res.status, res.server.Log != nil)
+		}
+		if strings.Contains(res.stderr, "hunter2") {
+			t.Errorf("%s: a secret is shown: %s", tc.args, res.stderr)
 		}
 		for _, s := range tc.says {
 			if !strings.Contains(res.stderr, s) {

@@ -68,7 +68,7 @@ func (e *Engine) mendingSteps(ctx context.Context, s *abt2.State, q abt2.VerbReq
 	for _, d := range differences {
 		switch {
 		case d.Meant: // there is nothing to mend
-		case d.Should == strayShould && q.Prune:
+		case d.Should == strayShould && d.Part == "platform" && q.Prune:
 			steps = append(steps, fmt.Sprintf("end %s: %s", d.Object, d.Is))
 		case d.Should == strayShould, d.Part == "routers":
 			steps = append(steps, fmt.Sprintf("leave %s as it is: %s; %s", d.Object, d.Is, d.Remedy))

@@ -52,6 +52,7 @@ func (e *Engine) publishLocked(ctx context.Context) (abt2.Mark, error) {
 	for _, s := range e.syncers {
 		s.set(routes)
 	}
+	e.listInstances(s, routes.Table)
 	e.moved.fire()
 	return mark, nil
 }

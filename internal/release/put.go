@@ -69,6 +69,9 @@ func (e *Engine) Put(ctx context.Context, q abt2.PutRequest) ([]abt2.PutAnswer, 
 			}
 			puts, answers = append(puts, put), append(answers, answer)
 		}
+		if err := e.checkListing(s, q.Product, puts); err != nil {
+			return err
+		}
 		if err := e.nameServices(ctx, s, puts); err != nil {
 			return err
 		}
@@ -126,6 +129,9 @@ func (e *Engine) derive(ctx context.Context, s *abt2.State, q abt2.PutRequest, m
 	}
 	layers, err := e.ownLayers(ctx, m)
 	if err != nil {
+		return none(err)
+	}
+	if err := e.resolveRegistry(ctx, s, q.Product, m.Module, layers, last); err != nil {
 		return none(err)
 	}
 	addresses, err := external(m, layers, current)

@@ -85,7 +85,12 @@ func (e *Engine) ship(ctx context.Context, r *run, s *abt2.State) (abt2.Outcome,
 		delete(e.starting, v)
 	}
 	e.mu.Unlock()
-	return e.previewChanged(ctx, r, s, out)
+	out, err = e.previewChanged(ctx, r, s, out)
+	if err != nil {
+		return out, err
+	}
+	out.Warnings = append(out.Warnings, e.awaitListed(ctx)...)
+	return out, nil
 }
 
 // bringUp starts one version and waits until all its instances are healthy.

@@ -13,6 +13,12 @@ import (
 func (e *Engine) commit(ctx context.Context, r *run, s *abt2.State) (abt2.Outcome, error) {
 	q := r.request
 	out := abt2.Outcome{From: s.Products[q.Product].Online, To: s.Session(q.Product).Preview}
+	if err := e.checkStrangers(ctx, s, q.Product, out.To, q.Operator); err != nil {
+		if !q.Force || !forcible(err) {
+			return abt2.Outcome{}, err
+		}
+		r.report("", "force", "%v", err)
+	}
 	if missing, err := e.prepare(ctx, r); err != nil {
 		return abt2.Outcome{Unconfirmed: missing}, err
 	}
@@ -63,7 +69,11 @@ func price(c confirmation) string {
 // rollback moves every user back to the environment before the last commit.
 func (e *Engine) rollback(ctx context.Context, r *run, s *abt2.State) (abt2.Outcome, error) {
 	p := s.Products[r.request.Product]
-	return e.flip(ctx, r, abt2.Outcome{From: p.Online, To: p.Backup}, (*abt2.State).Rollback)
+	out := abt2.Outcome{From: p.Online, To: p.Backup}
+	if err := e.checkStrangers(ctx, s, p.Name, p.Backup, r.request.Operator); err != nil {
+		out.Warnings = append(out.Warnings, strings.TrimPrefix(err.Error(), "nothing has changed: ")) // users are not kept waiting for it
+	}
+	return e.flip(ctx, r, out, (*abt2.State).Rollback)
 }
 
 // flip passes the point of no return: one transaction, then every edge applies
@@ -148,11 +158,10 @@ func (e *Engine) settle(ctx context.Context, r *run, product abt2.ProductName) e
 		return err
 	}
 	online := s.Products[product].Online
-	mark, err := e.publish(ctx)
-	if err != nil {
+	if _, err := e.publish(ctx); err != nil {
 		return err
 	}
-	if err := e.Registry.Apply(ctx, abt2.Names{Mark: mark, Names: desiredNames(s)}); err != nil {
+	if err := e.Registry.Apply(ctx, e.registered(s, e.desired().Table)); err != nil {
 		return abt2.Wrap(abt2.CodeFailed, err, "unversioned names have not followed")
 	}
 	if err := e.startMissing(ctx, r, isJob); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -26,7 +25,7 @@ type trial struct {
 	platform *fake.Platform
 	watched  *watchedPlatform
 	gateway  *gateway
-	registry *nameList
+	registry *fake.Registry
 	routers  *routers
 	builds   *builds
 
@@ -41,7 +40,7 @@ type trial struct {
 func newTrial(t *testing.T) *trial {
 	w := &trial{
 		t: t, store: storetest.NewMemory("epoch"), platform: fake.NewPlatform(), gateway: &gateway{had: map[abt2.VersionID]bool{}},
-		registry: &nameList{}, routers: &routers{changed: make(chan struct{})}, builds: &builds{held: map[string][]byte{}},
+		registry: fake.NewRegistry(), routers: &routers{changed: make(chan struct{})}, builds: &builds{held: map[string][]byte{}},
 	}
 	w.watched = &watchedPlatform{Platform: w.platform, gateway: w.gateway, ends: map[abt2.VersionID]time.Time{}}
 	w.start(nil)
@@ -234,28 +233,6 @@ func (b guardedBuilds) Remove(ctx context.Context, keep map[string]bool) (remove
 		return err
 	})
 	return removed, freed, err
-}
-
-// nameList is a registry in memory.
-type nameList struct {
-	mu    sync.Mutex
-	names abt2.Names
-}
-
-func (r *nameList) Apply(_ context.Context, n abt2.Names) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if n.Mark.Revision < r.names.Mark.Revision {
-		return abt2.Errorf(abt2.CodeRefused, "names of revision %d are older than %d", n.Mark.Revision, r.names.Mark.Revision)
-	}
-	r.names = n
-	return nil
-}
-
-func (r *nameList) Read(context.Context) (abt2.Names, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.names, nil
 }
 
 // applied is the last table that the process confirmed.

@@ -44,7 +44,8 @@ func (e *Engine) Validate(ctx context.Context, q abt2.ValidateRequest) ([]abt2.D
 	return out, nil
 }
 
-// strayShould marks the difference that refresh leaves alone unless told to prune.
+// strayShould marks the difference that refresh leaves alone, unless it is told to
+// prune and it is the platform's.
 const strayShould = "nothing"
 
 // platformDifferences compares what should run with what does.
@@ -127,6 +128,9 @@ func (e *Engine) registryDifferences(ctx context.Context, s *abt2.State) []abt2.
 	got, err := e.Registry.Read(read)
 	if err != nil {
 		return []abt2.Difference{{Part: "registry", Object: "registry", Should: "answers", Is: err.Error(), Remedy: "abt2 refresh"}}
+	}
+	if lister, ok := e.Registry.(abt2.Lister); ok {
+		out = e.listed(read, lister, s, got)
 	}
 	want := desiredNames(s)
 	for _, n := range want {

@@ -32,11 +32,19 @@ type Config struct {
 	// folder that the server prepares for it: the server waits for it, and neither
 	// starts nor replaces it.
 	EdgeElsewhere bool
-	AllowRoot     bool
-	AllowFaults   bool // make faults for drills
-	Hooks         []abt2.Hook
-	Version       string
-	Log           *slog.Logger
+	// Registry is where callers outside of abt2 find instances: RegistryBuiltin,
+	// which is the default, or RegistryNavi, which needs ZooKeeper.
+	Registry   string
+	NaviPrefix string // below which it writes; empty: as Navi's clients have it
+	// Advertise is the IP at which instances listen and others reach them.
+	// Default: loopback.
+	Advertise   string
+	ZooKeeper   ZooKeeper // where something needs one
+	AllowRoot   bool
+	AllowFaults bool // make faults for drills
+	Hooks       []abt2.Hook
+	Version     string
+	Log         *slog.Logger
 	// Ready is called once, when everything has been found again. Nil: nobody cares.
 	Ready func(Addresses)
 }
@@ -58,6 +66,9 @@ func (c *Config) check() error {
 		return abt2.Errorf(abt2.CodeInvalid, "--data %q: must name a folder", "")
 	}
 	if err := c.checkEdge(); err != nil {
+		return err
+	}
+	if err := c.checkRegistry(); err != nil {
 		return err
 	}
 	dir, err := filepath.Abs(c.DataDir)

@@ -90,7 +90,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	platform, err := process.New(process.Config{
-		Dir: c.platformDir(), Shim: []string{c.Program, "shim"}, Log: c.Log,
+		Dir: c.platformDir(), Host: c.Advertise, Shim: []string{c.Program, "shim"}, Log: c.Log,
 		Credential: func(id abt2.InstanceID) string { return secrets.issue(kindInstance, string(id)) },
 	})
 	if err != nil {
@@ -152,10 +152,14 @@ func Run(ctx context.Context, c Config) (err error) {
 		edges[0].Address = "" // users come to HAProxy
 		edges = append([]release.EdgeTarget{target}, edges...)
 	}
+	registry, err := withRegistry(ctx, c, folder.Installation, builtin.NewRegistry(routersFeed, []string{edgeID}), platform, run)
+	if err != nil {
+		return err
+	}
 	engine := release.New(release.Config{
 		Store: state, Artifacts: artifacts, Platform: all.Platform(platform, outside),
 		Edges:        edges,
-		Registry:     builtin.NewRegistry(routersFeed, []string{edgeID}),
+		Registry:     registry,
 		Routers:      routers{routersFeed},
 		DecodeModule: artifact.DecodeModule,
 		NewName:      newName(c.DataDir),

@@ -34,6 +34,7 @@ type installation struct {
 	args    []string // of the server, where it is a process of its own
 
 	edgeKind string // empty: the built-in one
+	tune     func(*server.Config)
 }
 
 // install prepares an installation and runs its server within the test.
@@ -84,10 +85,14 @@ func (in *installation) start() {
 		in.t.Fatal(err)
 	}
 	go func() {
-		done <- server.Run(ctx, server.Config{
+		c := server.Config{
 			Program: in.command, DataDir: in.dir, Listen: "127.0.0.1:0", EdgeListen: "127.0.0.1:0", AllowRoot: true, Version: in.version, Edge: in.edgeKind,
 			Log: slog.New(slog.NewTextHandler(log, nil)), Ready: func(a server.Addresses) { ready <- a },
-		})
+		}
+		if in.tune != nil {
+			in.tune(&c)
+		}
+		done <- server.Run(ctx, c)
 	}()
 	in.stop = sync.OnceValue(func() error { cancel(); defer log.Close(); return <-done })
 	select {

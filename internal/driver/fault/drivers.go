@@ -146,7 +146,13 @@ func (f *edge) Read(ctx context.Context) (out abt2.EdgeRoutes, err error) {
 
 // Registry wraps a registry. Partially, Apply makes all names lead where they
 // should but the last.
-func (p *Plan) Registry(inner abt2.Registry) abt2.Registry { return &registry{plan: p, inner: inner} }
+func (p *Plan) Registry(inner abt2.Registry) abt2.Registry {
+	r := &registry{plan: p, inner: inner}
+	if l, ok := inner.(abt2.Lister); ok {
+		return &lister{r, l}
+	}
+	return r
+}
 
 type registry struct {
 	plan  *Plan
@@ -156,7 +162,7 @@ type registry struct {
 
 func (f *registry) Apply(ctx context.Context, n abt2.Names) error {
 	return f.plan.call(ctx, "Registry.Apply", func() error { return f.inner.Apply(ctx, n) }, func() error {
-		n.Names = n.Names[:max(0, len(n.Names)-1)]
+		n.Names, n.Listings = n.Names[:max(0, len(n.Names)-1)], n.Listings[:max(0, len(n.Listings)-1)]
 		return f.inner.Apply(ctx, n)
 	}, nil)
 }
@@ -168,6 +174,23 @@ func (f *registry) Read(ctx context.Context) (out abt2.Names, err error) {
 		return err
 	}, nil, func() error {
 		out, err = f.last.recall(func() (abt2.Names, error) { return f.inner.Read(ctx) })
+		return err
+	})
+	return out, err
+}
+
+// lister is a registry that lists instances. What Follow asks for never fails:
+// the registry goes on by itself.
+type lister struct {
+	*registry
+	lists abt2.Lister
+}
+
+func (f *lister) Follow(n abt2.Names) { f.lists.Follow(n) }
+
+func (f *lister) Listed(ctx context.Context, n abt2.ServiceName) (out []abt2.Registration, err error) {
+	err = f.plan.Call(ctx, "Registry.Listed", func() error {
+		out, err = f.lists.Listed(ctx, n)
 		return err
 	})
 	return out, err

@@ -84,8 +84,8 @@ func New(cfg Config) (*Platform, error) {
 		cfg.PortMin, cfg.PortMax = DefaultPortMin, DefaultPortMax
 	}
 	switch addr, err := netip.ParseAddr(cfg.Host); {
-	case err != nil || !addr.IsLoopback():
-		return nil, abt2.Errorf(abt2.CodeInvalid, "host %q: must be a loopback address, like %s", cfg.Host, DefaultHost)
+	case err != nil || addr.IsUnspecified() || addr.IsMulticast():
+		return nil, abt2.Errorf(abt2.CodeInvalid, "host %q: must be one IP address of this machine, like %s", cfg.Host, DefaultHost)
 	case cfg.PortMin < 1 || cfg.PortMax > 65535 || cfg.PortMin > cfg.PortMax:
 		return nil, abt2.Errorf(abt2.CodeInvalid, "ports %d to %d: must be a range within 1 to 65535", cfg.PortMin, cfg.PortMax)
 	case len(cfg.Shim) == 0:

@@ -25,7 +25,7 @@ func TestNewRefuses(t *testing.T) {
 		{Config{Shim: shim}, "data folder"},
 		{Config{Dir: "/tmp/" + strings.Repeat("x", 90), Shim: shim}, "shorter one with --data"},
 		{Config{Dir: t.TempDir()}, "shim"},
-		{Config{Dir: t.TempDir(), Shim: shim, Host: "0.0.0.0"}, "loopback"},
+		{Config{Dir: t.TempDir(), Shim: shim, Host: "0.0.0.0"}, "one IP address"},
 		{Config{Dir: t.TempDir(), Shim: shim, PortMin: 30, PortMax: 20}, "ports 30 to 20"},
 	}
 	for _, test := range tests {
