@@ -3,6 +3,7 @@ package api
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"net/http"
@@ -44,11 +45,13 @@ func (o operatorToken) Authenticate(token string) (string, bool) {
 
 // guard lets through what comes from where the server is and carries a credential.
 type guard struct {
-	auth   Authenticator
-	hosts  []string
-	log    *slog.Logger
-	errors *connect.ErrorWriter
-	next   http.Handler
+	auth  Authenticator
+	hosts []string
+	// certificate names hosts that are the server's own by TLS; nil: none.
+	certificate *x509.Certificate
+	log         *slog.Logger
+	errors      *connect.ErrorWriter
+	next        http.Handler
 }
 
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -100,7 +103,8 @@ func (g *guard) ownHost(r *http.Request) bool {
 		}
 	}
 	ip, err := netip.ParseAddr(host)
-	if !strings.EqualFold(host, "localhost") && (err != nil || !ip.IsLoopback()) {
+	certified := r.TLS != nil && g.certificate != nil && g.certificate.VerifyHostname(host) == nil
+	if !certified && !strings.EqualFold(host, "localhost") && (err != nil || !ip.IsLoopback()) {
 		return false
 	}
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"net/http"
 	"reflect"
@@ -24,6 +25,7 @@ type Option func(*options)
 
 type options struct {
 	hosts       []string
+	certificate *x509.Certificate
 	maxArtifact int64
 }
 
@@ -31,6 +33,12 @@ type options struct {
 // are accepted beside loopback names with the listener's port.
 func AllowHosts(hosts ...string) Option {
 	return func(o *options) { o.hosts = append(o.hosts, hosts...) }
+}
+
+// AllowCertified accepts, of what has come by TLS, Host headers that the server's
+// certificate names, with the listener's port. Nil: none.
+func AllowCertified(c *x509.Certificate) Option {
+	return func(o *options) { o.certificate = c }
 }
 
 // MaxArtifact bounds an upload, in bytes. Without it the bound is 4 GiB.
@@ -61,7 +69,7 @@ func NewHandler(svc abt2.Service, auth Authenticator, log *slog.Logger, opts ...
 	mux.HandleFunc("PUT "+artifactPath+"{sha256}", a.put)
 	mux.Handle("GET "+namesPath+"{product}/{name}", &names{svc: svc, log: log, errors: connect.NewErrorWriter()})
 	mux.Handle("GET "+backupPath, &backups{svc: svc, log: log, errors: connect.NewErrorWriter()})
-	return &guard{auth: auth, hosts: o.hosts, log: log, errors: connect.NewErrorWriter(), next: mux}
+	return &guard{auth: auth, hosts: o.hosts, certificate: o.certificate, log: log, errors: connect.NewErrorWriter(), next: mux}
 }
 
 // rpcs answers the calls by the service. The errors it returns are the

@@ -57,14 +57,14 @@ func isLoopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// loopbackAddress checks where a server may listen in this release.
+// loopbackAddress checks where a server answers without TLS.
 func loopbackAddress(field, address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return abt2.Errorf(abt2.CodeInvalid, "%s %q: must be HOST:PORT, like %s; port 0 picks a free one", field, address, defaultServer)
 	}
 	if !isLoopback(host) {
-		return abt2.Errorf(abt2.CodeInvalid, "%s %q: must be a loopback address in this release, like %s; to reach it from elsewhere use a tunnel: ssh -L", field, address, defaultServer)
+		return abt2.Errorf(abt2.CodeInvalid, "%s %q: must be a loopback address, like %s; to be reached from elsewhere, by TLS: --remote-listen; or through a tunnel: ssh -L", field, address, defaultServer)
 	}
 	return nil
 }

@@ -28,9 +28,9 @@ func (a *app) instanceListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list [MODULE[@VERSION]]...",
 		Short: "List instances with address and health",
-		Long: `Lists the instances of all modules, or of those that are named: id, version, address,
-state, how often it was started again after it ended by itself, and why it is not
-healthy. Those that operators have stopped are in the list, with who and when.`,
+		Long: `Lists the instances of all modules, or of those that are named: id, version,
+address, state, how often it was started again after it ended by itself, and why it
+is not healthy. Those that operators have stopped are there, with who and when.`,
 		Example: `  abt2 instance list
   abt2 instance list order web@7 --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -98,8 +98,8 @@ func (a *app) instanceStopCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "stop INSTANCE|MODULE@VERSION...",
 		Short: "Stop instances until they are started again",
-		Long: `Stops instances, or all of a version. Each leaves the table first, so that no call is
-on its way to it, and is then told to end, with stop_grace to finish what it has.
+		Long: `Stops instances, or all of a version. Each leaves the table first, so that no call
+is on its way to it, and is then told to end, with stop_grace to finish what it has.
 It stays stopped, and status, validate and instance list say who did it; nobody is
 kept from going on by it. Stopping what is stopped succeeds.
 

@@ -29,7 +29,7 @@ func (a *app) moduleListCommand() *cobra.Command {
 		Short: "List the modules and what runs of them",
 		Long: `Lists the modules: kind, how many instances each version is to have, the last
 release, the versions in use with what they are to their products and how many
-instances are healthy, and the unversioned name. One without a kind has no build yet.`,
+instances are healthy, and the unversioned name. One without a kind has no build.`,
 		Example: `  abt2 module list
   abt2 module list --json`,
 		Args: none,

@@ -62,9 +62,10 @@ func TestHelpIsComplete(t *testing.T) {
 func TestChangingCommandsHaveTheirFlags(t *testing.T) {
 	changing := []string{
 		"start create", "config put", "config drop", "config remove", "ship", "unship", "commit", "rollback", "clean", "refresh", "scale", "router forget",
+		"instance start", "instance stop", "instance restart", "instance scale",
 	}
-	// Groups and settings are part of no session, so there is none to take over.
-	naming := []string{"product set", "name group create", "name group add", "name group remove", "name group delete"}
+	// Modules, groups and settings are part of no session, so there is none to take over.
+	naming := []string{"module create", "module delete", "product set", "name group create", "name group add", "name group remove", "name group delete"}
 	walk(tree(t), func(c *cobra.Command) {
 		path := strings.TrimPrefix(c.CommandPath(), "abt2 ")
 		for _, flag := range []string{"op", "dry-run", "json", "product"} {
@@ -77,7 +78,7 @@ func TestChangingCommandsHaveTheirFlags(t *testing.T) {
 				t.Errorf("%s has no --%s", path, flag)
 			}
 		}
-		changes := slices.Contains(changing, path) || slices.Contains(naming, path) || path == "down" || path == "install-systemd" // which are about a machine, not a product
+		changes := slices.Contains(changing, path) || slices.Contains(naming, path) || path == "down" || path == "install-systemd" || path == "module upload" // which are about a machine, not a product
 		if dry := c.Flags().Lookup("dry-run") != nil; dry != changes {
 			t.Errorf("%s has --dry-run: %v", path, dry)
 		}

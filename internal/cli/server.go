@@ -12,8 +12,12 @@ import (
 // ServerConfig is what abt2 server is told. Addresses and the URL are checked,
 // the folder is absolute.
 type ServerConfig struct {
-	Data       string // folder of everything the server keeps
-	Listen     string // host:port of the API, loopback; port 0 picks a free one
+	Data   string // folder of everything the server keeps
+	Listen string // host:port of the API, loopback; port 0 picks a free one
+	// RemoteListen is the host:port of the API beyond this machine, by TLS with
+	// RemoteCert and RemoteKey; empty: there is none.
+	RemoteListen, RemoteCert, RemoteKey string
+
 	DNSListen  string // host:port of the name server, loopback; port 0 picks a free one; empty: there is none
 	Edge       string // what users are served by: builtin or haproxy
 	EdgeListen string // host:port that users reach; port 0 picks a free one

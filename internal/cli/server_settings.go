@@ -34,6 +34,9 @@ type serverField struct {
 var serverFields = []serverField{
 	{"data", "", "the folder of everything the server keeps, `DIR` (default " + defaultData + ")"},
 	{"listen", defaultServer, "where operators reach it, `HOST:PORT`; a loopback address; port 0 picks a free one"},
+	{"remote-listen", "", "where operators reach it beyond this machine, `HOST:PORT`, by TLS with --remote-cert and --remote-key (default nowhere)"},
+	{"remote-cert", "", "the TLS certificate of --remote-listen, a PEM file at `PATH`"},
+	{"remote-key", "", "the key of --remote-cert, a PEM file at `PATH`"},
 	{"edge", "builtin", "what users are served by, `NAME`: builtin or haproxy"},
 	{"edge-listen", "127.0.0.1:8080", "where users reach the edge, `HOST:PORT`; port 0 picks a free one"},
 	{"edge-url", "", "the address users type, the base of printed links: `URL` (default made of the edge's address)"},
@@ -93,6 +96,7 @@ func (a *app) serverConfig(cmd *cobra.Command, s serverSettings) (ServerConfig, 
 func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (ServerConfig, error) {
 	c := ServerConfig{
 		Data: got["data"].value, Listen: got["listen"].value, DNSListen: got["dns-listen"].value, EdgeListen: got["edge-listen"].value, EdgeURL: got["edge-url"].value,
+		RemoteListen: got["remote-listen"].value, RemoteCert: got["remote-cert"].value, RemoteKey: got["remote-key"].value,
 		EdgeCert: got["edge-cert"].value, EdgeKey: got["edge-key"].value, AllowRoot: allowRoot,
 		Edge: got["edge"].value, HAProxyProgram: got["haproxy-program"].value, HAProxySnippet: got["haproxy-snippet"].value,
 	}
@@ -106,6 +110,9 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 		return c, err
 	}
 	if err := loopbackAddress(got["listen"].name, c.Listen); err != nil {
+		return c, err
+	}
+	if err := checkRemote(got["remote-listen"].name, c); err != nil {
 		return c, err
 	}
 	if host, _, err := net.SplitHostPort(c.DNSListen); c.DNSListen != "" && (err != nil || !isLoopback(host)) {
@@ -131,7 +138,7 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 	if (c.EdgeCert == "") != (c.EdgeKey == "") {
 		return c, abt2.Errorf(abt2.CodeInvalid, "--edge-cert %q, --edge-key %q: TLS needs both; give the other one, too", c.EdgeCert, c.EdgeKey)
 	}
-	for _, path := range []*string{&c.EdgeCert, &c.EdgeKey, &c.HAProxyProgram, &c.HAProxySnippet} { // the edge has another working directory
+	for _, path := range []*string{&c.EdgeCert, &c.EdgeKey, &c.RemoteCert, &c.RemoteKey, &c.HAProxyProgram, &c.HAProxySnippet} { // the edge has another working directory
 		if *path != "" {
 			if *path, err = absolute(*path); err != nil {
 				return c, err
@@ -158,6 +165,22 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 	}
 	c.Log = slog.New(slog.NewTextHandler(a.env.Stderr, &slog.HandlerOptions{Level: level}))
 	return c, nil
+}
+
+// checkRemote checks where operators are answered beyond this machine.
+func checkRemote(field string, c ServerConfig) error {
+	_, _, err := net.SplitHostPort(c.RemoteListen)
+	switch {
+	case c.RemoteListen == "" && c.RemoteCert == "" && c.RemoteKey == "":
+		return nil
+	case c.RemoteListen == "":
+		return abt2.Errorf(abt2.CodeInvalid, "--remote-cert %q, --remote-key %q: are for --remote-listen; say where, like 0.0.0.0:7443", c.RemoteCert, c.RemoteKey)
+	case err != nil:
+		return abt2.Errorf(abt2.CodeInvalid, "%s %q: must be HOST:PORT, like 0.0.0.0:7443", field, c.RemoteListen)
+	case c.RemoteCert == "" || c.RemoteKey == "":
+		return abt2.Errorf(abt2.CodeInvalid, "%s %q: is beyond this machine, where credentials must not travel in the clear; give --remote-cert and --remote-key", field, c.RemoteListen)
+	}
+	return nil
 }
 
 // readServerFile reads abt2.yaml. Unknown settings are refused: a mistyped one

@@ -35,8 +35,8 @@ func TestServerSettings(t *testing.T) {
 		want       func(c *cli.ServerConfig)
 	}{
 		{"defaults", "server", nil, func(c *cli.ServerConfig) {}},
-		{"flags", "server --data=/srv/flag --listen=localhost:0 --edge-listen=:0 --edge-url=http://x --edge-cert=/c --edge-key=/k --edge-start=false --dns-listen=[::1]:0 --access-log --allow-faults --allow-root", nil, func(c *cli.ServerConfig) {
-			*c = cli.ServerConfig{Data: "/srv/flag", Listen: "localhost:0", DNSListen: "[::1]:0", EdgeListen: ":0", EdgeURL: "http://x", EdgeCert: "/c", EdgeKey: "/k", AccessLog: true, AllowFaults: true, AllowRoot: true}
+		{"flags", "server --data=/srv/flag --listen=localhost:0 --edge-listen=:0 --edge-url=http://x --edge-cert=/c --edge-key=/k --edge-start=false --dns-listen=[::1]:0 --remote-listen=:7443 --remote-cert=/rc --remote-key=/rk --access-log --allow-faults --allow-root", nil, func(c *cli.ServerConfig) {
+			*c = cli.ServerConfig{Data: "/srv/flag", Listen: "localhost:0", DNSListen: "[::1]:0", RemoteListen: ":7443", RemoteCert: "/rc", RemoteKey: "/rk", EdgeListen: ":0", EdgeURL: "http://x", EdgeCert: "/c", EdgeKey: "/k", AccessLog: true, AllowFaults: true, AllowRoot: true}
 		}},
 		{"file", "server --config=" + yaml, nil, func(c *cli.ServerConfig) {
 			*c = cli.ServerConfig{Data: "/srv/yaml", Listen: "127.0.0.1:1", DNSListen: "127.0.0.1:53", EdgeListen: "0.0.0.0:80", EdgeURL: "https://shop.example.com", EdgeCert: "/etc/cert.pem", EdgeKey: "/etc/key.pem", AccessLog: true, AllowFaults: true}
@@ -90,6 +90,11 @@ func TestWrongServerSettings(t *testing.T) {
 		{args: "server --listen=example.com:7070", says: []string{"loopback"}},
 		{args: "server --listen=7070", says: []string{`--listen "7070"`, "HOST:PORT"}},
 		{args: "server", env: map[string]string{"ABT2_LISTEN": "192.0.2.1:7070"}, says: []string{`ABT2_LISTEN "192.0.2.1:7070"`, "loopback"}},
+		{args: "server --remote-listen=0.0.0.0:7443", says: []string{`--remote-listen "0.0.0.0:7443"`, "--remote-cert and --remote-key"}},
+		{args: "server --remote-listen=127.0.0.1:7443 --remote-cert=/c", says: []string{"--remote-listen", "--remote-key"}},
+		{args: "server --remote-cert=/c --remote-key=/k", says: []string{`--remote-cert "/c"`, "--remote-listen"}},
+		{args: "server --remote-listen=7443 --remote-cert=/c --remote-key=/k", says: []string{`--remote-listen "7443"`, "HOST:PORT"}},
+		{args: "server", env: map[string]string{"ABT2_REMOTE_LISTEN": ":7443"}, says: []string{`ABT2_REMOTE_LISTEN ":7443"`, "--remote-cert"}},
 		{args: "server --edge-listen=80", says: []string{`--edge-listen "80"`, "HOST:PORT"}},
 		{args: "server --dns-listen=0.0.0.0:53", says: []string{`--dns-listen "0.0.0.0:53"`, "loopback", "127.0.0.1:5353"}},
 		{args: "server --dns-listen=127.0.0.1", says: []string{`--dns-listen "127.0.0.1"`, "port"}},

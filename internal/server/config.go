@@ -15,6 +15,9 @@ type Config struct {
 	// DataDir holds everything the server knows and the instances' files.
 	DataDir string
 	Listen  string // the API's address, HOST:PORT; port 0 picks a free one once
+	// RemoteListen is where the API is answered beyond this machine, HOST:PORT, with
+	// RemoteCert and RemoteKey, PEM files; by TLS alone. Empty: nowhere.
+	RemoteListen, RemoteCert, RemoteKey string
 	// DNSListen is where names are answered over DNS, a loopback HOST:PORT; port 0
 	// picks a free one each time. Empty: nowhere.
 	DNSListen string
@@ -53,6 +56,7 @@ type Config struct {
 type Addresses struct {
 	API     string // http://HOST:PORT
 	Edge    string // base of links
+	Remote  string // HOST:PORT of the API beyond this machine; empty: there is none
 	DNS     string // HOST:PORT; empty: there is no name server
 	DataDir string
 }

@@ -47,7 +47,7 @@ func loopback(flag, address string) (host, port string, err error) {
 		return "", "", abt2.Wrap(abt2.CodeInvalid, err, "%s %q: must be HOST:PORT, like 127.0.0.1:7070", flag, address)
 	}
 	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
-		return "", "", abt2.Errorf(abt2.CodeInvalid, "%s %q: must be a loopback address in this release, like 127.0.0.1:%s", flag, address, port)
+		return "", "", abt2.Errorf(abt2.CodeInvalid, "%s %q: must be a loopback address, like 127.0.0.1:%s", flag, address, port)
 	}
 	return host, port, nil
 }

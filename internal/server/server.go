@@ -82,6 +82,11 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer listener.Close()
+	beyond, err := listenRemote(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer beyond.Close()
 	address := listener.Addr().String()
 	listens.Store(address)
 
@@ -171,7 +176,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		WriteBackup:  (&backups{state, artifacts, program(c.Version), folder.Installation}).write,
 		Log:          c.Log,
 	})
-	closeHTTP := serve(listener, routersFeed, api.NewHandler(engine, api.OperatorToken(operatorTokenFile, secrets.operator), c.Log),
+	closeHTTP := serve(listener, beyond, routersFeed, api.NewHandler(engine, api.OperatorToken(operatorTokenFile, secrets.operator), c.Log, api.AllowCertified(beyond.certificate())),
 		newMetrics(routersFeed, supervisor, secrets), run)
 	defer closeHTTP()
 	dns, err := answerNames(ctx, c, engine, run)
@@ -185,8 +190,11 @@ func Run(ctx context.Context, c Config) (err error) {
 		return failure(ctx, ended, nil)
 	}
 	defer context.AfterFunc(ctx, func() { tellStarter(daemon.SdNotifyStopping) })()
+	if beyond != nil {
+		c.Log.Info("operators are answered beyond this machine, by TLS", "address", beyond.address())
+	}
 	if c.Ready != nil {
-		c.Ready(Addresses{API: "http://" + address, Edge: edge.URL, DNS: dns, DataDir: c.DataDir})
+		c.Ready(Addresses{API: "http://" + address, Remote: beyond.address(), Edge: edge.URL, DNS: dns, DataDir: c.DataDir})
 	}
 	tellStarter(daemon.SdNotifyReady)
 	<-ctx.Done()
@@ -205,10 +213,10 @@ func failure(ctx context.Context, ended, err error) error {
 	return err
 }
 
-// serve answers on the listener: the feed of routers, metrics, and for the rest
+// serve answers on the listener, and by TLS beyond this machine: the feed of routers, metrics, and for the rest
 // the operators' API. The function it returns ends that and waits for answers
 // on their way.
-func serve(l net.Listener, routers *feed.Feed, operators, metrics http.Handler, run func(string, func(context.Context) error)) (end func()) {
+func serve(l net.Listener, beyond *remote, routers *feed.Feed, operators, metrics http.Handler, run func(string, func(context.Context) error)) (end func()) {
 	mux := http.NewServeMux()
 	mux.Handle(routers.Handler())
 	mux.Handle("GET /metrics", metrics)
@@ -220,13 +228,22 @@ func serve(l net.Listener, routers *feed.Feed, operators, metrics http.Handler, 
 		ConnContext: out.connContext, ConnState: out.connState,
 	}
 	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetHTTP2(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
 	s.HTTP2 = &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second} // a router that vanished is noticed
-	served := make(chan struct{})
-	run("api", func(context.Context) error {
-		defer close(served)
-		return s.Serve(l)
-	})
+	var served sync.WaitGroup
+	answer := func(what string, on func() error) {
+		served.Add(1)
+		run(what, func(context.Context) error {
+			defer served.Done()
+			return on()
+		})
+	}
+	answer("api", func() error { return s.Serve(l) })
+	if beyond != nil {
+		s.TLSConfig = beyond.tls
+		answer("remote api", func() error { return s.ServeTLS(beyond.listener, "", "") })
+	}
 	return func() {
 		routers.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -234,6 +251,6 @@ func serve(l net.Listener, routers *feed.Feed, operators, metrics http.Handler, 
 		if s.Shutdown(ctx) != nil {
 			_ = s.Close() // somebody's answer takes too long
 		}
-		<-served
+		served.Wait()
 	}
 }

@@ -35,6 +35,8 @@ type installation struct {
 
 	edgeKind string // empty: the built-in one
 	tune     func(*server.Config)
+
+	addresses server.Addresses // of the last server
 }
 
 // install prepares an installation and runs its server within the test.
@@ -97,7 +99,7 @@ func (in *installation) start() {
 	in.stop = sync.OnceValue(func() error { cancel(); defer log.Close(); return <-done })
 	select {
 	case a := <-ready:
-		in.edge = a.Edge
+		in.edge, in.addresses = a.Edge, a
 		in.api = api.NewClient(a.API, in.token, nil)
 	case err := <-done:
 		in.t.Fatalf("the server ended before it was ready: %v", err)
