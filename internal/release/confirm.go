@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"abt2.dev"
@@ -73,6 +74,17 @@ type confirmation struct {
 }
 
 func (c confirmation) missing() []string { return append(slices.Clone(c.edges), c.processes...) }
+
+// fewNames bounds a list of names in a sentence; answers hold them all.
+const fewNames = 8
+
+// few names those who are missing, or some of them where they are many.
+func few(missing []string) string {
+	if more := len(missing) - fewNames; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(missing[:fewNames], ", "), more)
+	}
+	return strings.Join(missing, ", ")
+}
 
 // confirm waits until every edge, and every process that match selects, has
 // applied the mark, or until ctx ends. tell, which may be nil, names who is

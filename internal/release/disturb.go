@@ -3,7 +3,6 @@ package release
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"abt2.dev"
 )
@@ -112,7 +111,7 @@ func (e *Engine) holdTold(ctx context.Context, k abt2.FaultKind) (release func()
 			if ctx.Err() != nil {
 				return nil, abt2.Wrap(abt2.CodeUnavailable, context.Cause(ctx), "%s: given up", k)
 			}
-			return nil, abt2.Errorf(abt2.CodeRefused, "%s: not everybody knows yet which instances are healthy: %s; again in a moment", k, strings.Join(missing, ", "))
+			return nil, abt2.Errorf(abt2.CodeRefused, "%s: not everybody knows yet which instances are healthy: %s; again in a moment", k, few(missing))
 		}
 		if err := e.placing.take(limit); err != nil {
 			return nil, abt2.Errorf(abt2.CodeRefused, "%s: what runs is being changed; again in a moment", k)

@@ -200,7 +200,7 @@ func (e *Engine) withdraw(ctx context.Context, r *run, list []abt2.Instance) (wa
 	}
 	others := func(s abt2.RouterStatus) bool { return s.Connected && !ending[s.ID] }
 	if missing := e.confirm(ack, mark, others, nil).missing(); len(missing) > 0 {
-		warnings = append(warnings, "not confirmed before instances ended: "+strings.Join(missing, ", "))
+		warnings = append(warnings, "not confirmed before instances ended: "+few(missing))
 	}
 	return warnings, ctx.Err()
 }

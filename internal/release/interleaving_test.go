@@ -2,6 +2,7 @@ package release_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -54,6 +55,23 @@ func TestAnEdgeCutOffDuringPrepareKeepsUsersWhereTheyAre(t *testing.T) {
 		}
 		w.gateway.cutOff(false, 0)
 		w.run(abt2.VerbCommit)
+	})
+}
+
+func TestHundredsWhoLagAreNotAllNamedInASentence(t *testing.T) {
+	inTrial(t, func(w *trial) {
+		for i := range 300 {
+			w.routers.join(fmt.Sprintf("relay-%d", 1000+i), false, true)
+		}
+		defer func() {
+			for i := range 300 {
+				w.routers.leave(fmt.Sprintf("relay-%d", 1000+i))
+			}
+		}()
+		out, err := w.engine.Run(context.Background(), verb(abt2.VerbCommit), nil)
+		if abt2.CodeOf(err) != abt2.CodeUnconfirmed || len(out.Unconfirmed) != 300 || !strings.Contains(err.Error(), "relay-1000 (") || !strings.Contains(err.Error(), "and 292 more") {
+			t.Errorf("commit: %d unconfirmed, %v; want 300, and 8 of them named", len(out.Unconfirmed), err)
+		}
 	})
 }
 

@@ -136,7 +136,7 @@ func (e *Engine) scale(ctx context.Context, r *run) (abt2.Outcome, error) {
 	ack, cancel := context.WithTimeout(ctx, q.AckTimeout)
 	defer cancel()
 	if missing := e.confirm(ack, mark, isConnected, nil).missing(); len(missing) > 0 {
-		out.Warnings = append(out.Warnings, "not confirmed before instances ended: "+strings.Join(missing, ", "))
+		out.Warnings = append(out.Warnings, "not confirmed before instances ended: "+few(missing))
 	}
 	if err := e.startMissing(ctx, r, nil); err != nil {
 		return out, err

@@ -3,7 +3,6 @@ package release
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"abt2.dev"
@@ -31,7 +30,7 @@ func (e *Engine) retire(ctx context.Context, r *run, limit time.Duration) (warni
 		for _, id := range p.Retiring {
 			r.report("", "drain", "requests of environment %d end", id)
 			if missing := e.confirm(wait, mark, isConnected, nil).missing(); len(missing) > 0 {
-				return append(warnings, fmt.Sprintf("environment %d stays up: not confirmed by %s", id, strings.Join(missing, ", "))), ctx.Err()
+				return append(warnings, fmt.Sprintf("environment %d stays up: not confirmed by %s", id, few(missing))), ctx.Err()
 			}
 			if err := e.drain(ctx, r, id, wait, min(limit, closeTimeout)); err != nil {
 				if ctx.Err() != nil {
@@ -50,7 +49,7 @@ func (e *Engine) retire(ctx context.Context, r *run, limit time.Duration) (warni
 	dropped, cancelDropped := context.WithTimeout(ctx, limit)
 	defer cancelDropped()
 	if missing := e.confirm(dropped, mark, isConnected, nil).missing(); len(missing) > 0 {
-		return append(warnings, "instances stay up until they are forgotten by "+strings.Join(missing, ", ")), ctx.Err()
+		return append(warnings, "instances stay up until they are forgotten by "+few(missing)), ctx.Err()
 	}
 	return warnings, e.stopUnused(ctx, r, false)
 }

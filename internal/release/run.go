@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -306,7 +305,7 @@ func (e *Engine) confirmAgain(ctx context.Context, r *run, out abt2.Outcome) (ab
 	ack, cancel := context.WithTimeout(ctx, r.request.AckTimeout)
 	defer cancel()
 	c := e.confirm(ack, mark, isStamper, func(missing []string) {
-		r.report("", "await", "waiting for %s", strings.Join(missing, ", "))
+		r.report("", "await", "waiting for %s", few(missing))
 	})
 	if ctx.Err() != nil {
 		return out, context.Cause(ctx)

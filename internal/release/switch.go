@@ -37,7 +37,7 @@ func (e *Engine) prepare(ctx context.Context, r *run) (missing []string, err err
 	ack, cancel := context.WithTimeout(ctx, q.AckTimeout)
 	defer cancel()
 	c := e.confirm(ack, mark, anyRouter, func(missing []string) {
-		r.report("", "await", "waiting for %s", strings.Join(missing, ", "))
+		r.report("", "await", "waiting for %s", few(missing))
 	})
 	missing = c.missing()
 	switch {
@@ -46,12 +46,12 @@ func (e *Engine) prepare(ctx context.Context, r *run) (missing []string, err err
 	case len(missing) == 0:
 		return nil, nil
 	case q.Force:
-		r.report("", "force", "not confirmed by %s: %s", strings.Join(missing, ", "), price(c))
+		r.report("", "force", "not confirmed by %s: %s", few(missing), price(c))
 		return nil, nil
 	}
 	return missing, abt2.Errorf(abt2.CodeUnconfirmed, "nothing has changed: within %s not confirmed by %s; look: abt2 validate --routers --edge; "+
 		"one that will not come back: abt2 router forget ID --op=%s; or switch all the same (%s): abt2 commit --force --op=%s",
-		q.AckTimeout, strings.Join(missing, ", "), q.Operator, price(c), q.Operator)
+		q.AckTimeout, few(missing), q.Operator, price(c), q.Operator)
 }
 
 // price is what a switch costs that does not wait for those who are missing.
@@ -117,7 +117,7 @@ func (e *Engine) turn(ctx context.Context, r *run, out abt2.Outcome, rule func(*
 	ack, cancel := context.WithTimeout(ctx, q.AckTimeout)
 	defer cancel()
 	c := e.confirm(ack, mark, isStamper, func(missing []string) {
-		r.report("", "await", "waiting for %s", strings.Join(missing, ", "))
+		r.report("", "await", "waiting for %s", few(missing))
 	})
 	if ctx.Err() != nil {
 		return out, mark, context.Cause(ctx)

@@ -123,7 +123,7 @@ func (e *Engine) SetProduct(ctx context.Context, q abt2.ProductRequest) error {
 	defer cancel()
 	nobody := func(abt2.RouterStatus) bool { return false }
 	if missing := e.confirm(ack, mark, nobody, nil).missing(); len(missing) > 0 {
-		return abt2.Errorf(abt2.CodeCommitted, "it is set, and follows where it is not yet confirmed: %s; look: abt2 validate --edge", strings.Join(missing, ", "))
+		return abt2.Errorf(abt2.CodeCommitted, "it is set, and follows where it is not yet confirmed: %s; look: abt2 validate --edge", few(missing))
 	}
 	return nil
 }
