@@ -1,7 +1,7 @@
 # Only Go and make are assumed. Everything else is a Go module at a pinned
 # version: libraries in go.mod and lane/**/go.mod, programs in tools/go.mod.
 
-MODULES := . lane lane/navi lane/zookeeper tools
+MODULES := . lane lane/disconf lane/navi lane/zookeeper tools
 TOOL    := go tool -modfile=$(CURDIR)/tools/go.mod
 
 # The race detector needs a C compiler; without one the tests run without it.

@@ -187,3 +187,17 @@ type Registry interface {
 	// Read asks the registry itself which names stand there.
 	Read(ctx context.Context) (Names, error)
 }
+
+// ConfigCentre tells running processes, which need not be ours, what is online.
+// Calls may come from several goroutines.
+type ConfigCentre interface {
+	// Apply makes processes know the table: every environment's versions, and
+	// then which environment is online. It returns when all that report what is
+	// in effect in them report that; when ctx ends first the error is of
+	// CodeUnconfirmed and names those that do not. An older table than the one
+	// applied last is refused with CodeRefused; the same again succeeds.
+	Apply(ctx context.Context, t Table) error
+	// Compare names whatever is not as the table says: values, and processes in
+	// which another one is in effect. Part is left empty.
+	Compare(ctx context.Context, t Table) ([]Difference, error)
+}

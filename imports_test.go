@@ -33,6 +33,10 @@ var importRules = []importRule{
 		"the nouns and rules are the vocabulary of everybody, so they depend on nobody and do no I/O"},
 	{"abt2.dev/lane", []string{"abt2.dev/lane/…"}, []string{"connectrpc.com/connect", "google.golang.org/protobuf", "google.golang.org/grpc", "go.opentelemetry.io/otel"},
 		"users of the SDK inherit what it imports: neither etcd nor the engine"},
+	{"abt2.dev/lane/disconf", nil, []string{"github.com/go-zookeeper/zk"},
+		"programs without disconf do not inherit it, and those with it inherit neither the SDK nor the server"},
+	{"abt2.dev/lane/disconf/disconftest", nil, nil,
+		"tests of every module run disconf's client with it"},
 	{"abt2.dev/lane/navi", []string{"abt2.dev/lane/…"}, []string{"github.com/go-zookeeper/zk"},
 		"users of the SDK who do not speak Navi do not inherit it"},
 	{"abt2.dev/lane/zookeeper", nil, []string{"github.com/go-zookeeper/zk"},
@@ -103,7 +107,7 @@ type goPackage struct {
 
 func TestImports(t *testing.T) {
 	for _, system := range []string{"linux", "darwin"} {
-		for _, module := range []string{".", "lane", "lane/navi", "lane/zookeeper"} {
+		for _, module := range []string{".", "lane", "lane/disconf", "lane/navi", "lane/zookeeper"} {
 			for _, p := range listPackages(t, module, system) {
 				checkImports(t, p)
 				checkNaming(t, p)

@@ -34,6 +34,8 @@ func runServer(ctx context.Context, c cli.ServerConfig) error {
 		Edge:           c.Edge,
 		HAProxyProgram: c.HAProxyProgram,
 		HAProxySnippet: c.HAProxySnippet,
+		ConfigCentre:   c.ConfigCentre,
+		Disconf:        server.Disconf(c.Disconf),
 		EdgeListen:     c.EdgeListen,
 		EdgeURL:        c.EdgeURL,
 		TLSCert:        c.EdgeCert,

@@ -34,7 +34,9 @@ type ServerConfig struct {
 	// HAProxyProgram and HAProxySnippet are paths; empty: haproxy in PATH, none.
 	HAProxyProgram string
 	HAProxySnippet string
-	AllowRoot      bool // run although the user is root
+	ConfigCentre   string  // what tells processes what is online that are no routers: builtin or disconf
+	Disconf        Disconf // zero: not disconf
+	AllowRoot      bool    // run although the user is root
 	// AllowFaults lets operators have faults made, for drills.
 	AllowFaults bool
 	Hooks       []abt2.Hook // valid, in order
@@ -43,6 +45,14 @@ type ServerConfig struct {
 	// and calls are answered: with the URL of the API and the base of links,
 	// and, where names are answered over DNS, with that address.
 	Ready func(api, edge, dns string)
+}
+
+// Disconf is how clients of disconf are told.
+type Disconf struct {
+	Listen  string // where they fetch values, host:port; empty: nowhere
+	Prefix  string // of their nodes in ZooKeeper
+	Version string // that they are configured with
+	Env     string
 }
 
 func (a *app) serverCommand() *cobra.Command {

@@ -9,27 +9,46 @@ import (
 	"abt2.dev"
 )
 
-// registrySettings checks the settings about who finds instances where, and what
-// they need of a ZooKeeper.
-func (a *app) registrySettings(got map[string]setting, c *ServerConfig) error {
-	registry, prefix, advertise := got["registry"], got["navi-prefix"], got["advertise"]
-	c.Registry, c.NaviPrefix, c.Advertise = registry.value, prefix.value, advertise.value
+// outsideSettings checks the settings about what is told to those outside of abt2,
+// and the ZooKeeper that some of it needs.
+func (a *app) outsideSettings(got map[string]setting, c *ServerConfig) error {
 	var neededBy []setting
-	switch {
-	case c.Registry == "navi":
-		neededBy = append(neededBy, registry)
-	case c.Registry != "builtin":
-		return abt2.Errorf(abt2.CodeInvalid, "%s %q: must be builtin or navi", registry.name, c.Registry)
-	case c.NaviPrefix != "":
-		return abt2.Errorf(abt2.CodeInvalid, "%s %q: is for --registry=navi alone; remove it", prefix.name, c.NaviPrefix)
-	}
-	if p := c.NaviPrefix; p != "" && (!path.IsAbs(p) || path.Clean(p) != p || p == "/" || strings.ContainsRune(p, 0)) {
-		return abt2.Errorf(abt2.CodeInvalid, "%s %q: must be a clean path below /, like /navi_rpc", prefix.name, p)
+	for _, check := range []func(map[string]setting, *ServerConfig) (needs bool, by setting, err error){registrySettings, centreSettings} {
+		needs, by, err := check(got, c)
+		if err != nil {
+			return err
+		}
+		if needs {
+			neededBy = append(neededBy, by)
+		}
 	}
 	var err error
 	if c.ZooKeeper, err = a.zooKeeperSettings(got, neededBy...); err != nil {
 		return err
 	}
+	return checkAdvertise(got["advertise"], c)
+}
+
+// registrySettings checks the settings about who finds instances where.
+func registrySettings(got map[string]setting, c *ServerConfig) (needsZooKeeper bool, by setting, err error) {
+	registry, prefix := got["registry"], got["navi-prefix"]
+	c.Registry, c.NaviPrefix = registry.value, prefix.value
+	switch {
+	case c.Registry == "navi":
+	case c.Registry != "builtin":
+		return false, registry, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be builtin or navi", registry.name, c.Registry)
+	case c.NaviPrefix != "":
+		return false, registry, abt2.Errorf(abt2.CodeInvalid, "%s %q: is for --registry=navi alone; remove it", prefix.name, c.NaviPrefix)
+	}
+	if p := c.NaviPrefix; p != "" && (!path.IsAbs(p) || path.Clean(p) != p || p == "/" || strings.ContainsRune(p, 0)) {
+		return false, registry, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be a clean path below /, like /navi_rpc", prefix.name, p)
+	}
+	return c.Registry == "navi", registry, nil
+}
+
+// checkAdvertise takes the address at which others reach the instances.
+func checkAdvertise(advertise setting, c *ServerConfig) error {
+	c.Advertise = advertise.value
 	ip, err := netip.ParseAddr(c.Advertise)
 	if err != nil || ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "" {
 		return abt2.Errorf(abt2.CodeInvalid, "%s %q: must be an IP address of this machine, like 10.0.0.5", advertise.name, c.Advertise)

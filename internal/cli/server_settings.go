@@ -48,10 +48,15 @@ var serverFields = []serverField{
 	{"dns-listen", "", "where names are answered over DNS, `HOST:PORT`; a loopback address; port 0 picks a free one (default nowhere)"},
 	{"registry", "builtin", "where callers outside of abt2 find instances, `NAME`: builtin or navi"},
 	{"navi-prefix", "", "with --registry=navi: the `PATH` below which it writes, which no other abt2 may share (default /navi_rpc)"},
-	{"zookeeper", "", "the servers of your ZooKeeper, `HOST:PORT,…`; for --registry=navi"},
+	{"zookeeper", "", "the servers of your ZooKeeper, `HOST:PORT,…`; for --registry=navi and --config-centre=disconf"},
 	{"zookeeper-session", "10s", "how long ZooKeeper lists an instance that it no longer hears, `DURATION`"},
 	{"zookeeper-digest-file", "", "a file with USER:PASSWORD for ZooKeeper's digest, at `PATH` (default from ABT2_ZOOKEEPER_DIGEST; none: everybody may change its nodes)"},
 	{"advertise", "127.0.0.1", "the `IP` of this machine at which others reach the instances, and these listen"},
+	{"config-centre", "builtin", "what tells processes what is online that are no routers, `NAME`: builtin (nothing) or disconf"},
+	{"disconf-listen", "", "with --config-centre=disconf: where its clients fetch values, `HOST:PORT` (default nowhere)"},
+	{"disconf-prefix", "/disconf", "with --config-centre=disconf: the folder of its nodes in ZooKeeper, `PATH`"},
+	{"disconf-version", "1_0_0_0", "with --config-centre=disconf: the `VERSION` that its clients are configured with"},
+	{"disconf-env", "online", "with --config-centre=disconf: the `ENV` that its clients are configured with"},
 	{"log-level", "info", "debug, info, warn or error: `LEVEL`"},
 	{"access-log", "false", "let the edge log every request"},
 	{"allow-faults", "false", "let drills kill the server, and kill and pause instances"},
@@ -129,7 +134,7 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 			return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: is for --edge=haproxy alone; remove it", got[f].name, got[f].value)
 		}
 	}
-	if err := a.registrySettings(got, &c); err != nil {
+	if err := a.outsideSettings(got, &c); err != nil {
 		return c, err
 	}
 	if err := checkURL(got["edge-url"].name, c.EdgeURL); err != nil {

@@ -55,6 +55,11 @@ func TestServerSettings(t *testing.T) {
 			c.Registry = "navi"
 			c.ZooKeeper = cli.ZooKeeper{Addresses: []string{"127.0.0.1:2181"}, Session: 10 * time.Second, Digest: "abt2:other"}
 		}},
+		{"disconf", "server --config-centre=disconf --zookeeper=10.0.0.1:2181,10.0.0.2:2181 --disconf-listen=0.0.0.0:7072 --disconf-env=rd", map[string]string{"ABT2_DISCONF_PREFIX": "/conf"}, func(c *cli.ServerConfig) {
+			c.ConfigCentre = "disconf"
+			c.ZooKeeper = cli.ZooKeeper{Addresses: []string{"10.0.0.1:2181", "10.0.0.2:2181"}, Session: 10 * time.Second}
+			c.Disconf = cli.Disconf{Listen: "0.0.0.0:7072", Prefix: "/conf", Version: "1_0_0_0", Env: "rd"}
+		}},
 		{"no environment for root", "server", map[string]string{"ABT2_ALLOW_ROOT": "true"}, func(c *cli.ServerConfig) {}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -64,7 +69,7 @@ func TestServerSettings(t *testing.T) {
 			}
 			want := defaults
 			tc.want(&want)
-			for field, byDefault := range map[*string]string{&want.Edge: "builtin", &want.Registry: "builtin", &want.Advertise: "127.0.0.1"} {
+			for field, byDefault := range map[*string]string{&want.Edge: "builtin", &want.Registry: "builtin", &want.Advertise: "127.0.0.1", &want.ConfigCentre: "builtin"} {
 				if *field == "" {
 					*field = byDefault
 				}
@@ -121,6 +126,11 @@ func TestWrongServerSettings(t *testing.T) {
 		{args: "server --registry=navi --zookeeper=127.0.0.1:2181 --zookeeper-digest-file=/nowhere", says: []string{`--zookeeper-digest-file "/nowhere"`, "USER:PASSWORD"}},
 		{args: "server --registry=navi --zookeeper=127.0.0.1:2181 --zookeeper-digest-file=" + file(t, "empty", "\n"), says: []string{"--zookeeper-digest-file", "is empty"}},
 		{args: "server --registry=navi --zookeeper=127.0.0.1:2181", env: map[string]string{"ABT2_ZOOKEEPER_DIGEST": "hunter2"}, says: []string{"ABT2_ZOOKEEPER_DIGEST", "USER:PASSWORD"}},
+		{args: "server --config-centre=nacos", says: []string{`--config-centre "nacos"`, "disconf"}},
+		{args: "server --config-centre=disconf", says: []string{`--config-centre "disconf"`, "--zookeeper=HOST:PORT"}},
+		{args: "server --config-centre=disconf --zookeeper=zk1", says: []string{`--zookeeper "zk1"`, "HOST:PORT"}},
+		{args: "server --config-centre=disconf --zookeeper=zk1:2181 --disconf-listen=7072", says: []string{`--disconf-listen "7072"`, "HOST:PORT"}},
+		{args: "server --disconf-listen=:7072", says: []string{`--disconf-listen ":7072"`, "--config-centre=disconf"}},
 		{args: "server --edge-url=shop", says: []string{`--edge-url "shop"`}},
 		{args: "server --edge-url=http://shop/path", says: []string{"--edge-url"}},
 		{args: "server --edge-cert=/c", says: []string{"--edge-key", "both"}},

@@ -15,10 +15,21 @@ func (e *Engine) unconfirmedEdges(m abt2.Mark) []string {
 	var out []string
 	for _, s := range e.syncers {
 		if ok, why := s.confirmed(m); !ok {
-			out = append(out, "edge "+s.target.ID+why)
+			out = append(out, s.name+why)
 		}
 	}
 	return out
+}
+
+// confirmedEdges counts the edges that have confirmed the mark.
+func (e *Engine) confirmedEdges(m abt2.Mark) int {
+	n := 0
+	for _, s := range e.syncers {
+		if ok, _ := s.confirmed(m); ok && s.name != centreName {
+			n++
+		}
+	}
+	return n
 }
 
 // laggards names the processes that have not applied the mark, out of those

@@ -84,7 +84,9 @@ type Config struct {
 	Platform  abt2.Platform
 	Edges     []EdgeTarget
 	Registry  abt2.Registry
-	Routers   Routers
+	// Centre tells processes what is online that are no routers; nil: there is none.
+	Centre  abt2.ConfigCentre
+	Routers Routers
 	// DecodeModule reads module.yaml; source names it in messages.
 	DecodeModule func(b []byte, source string) (abt2.ConfigPatch, error)
 	// NewName finds an address for the unversioned name of a new service.
@@ -152,7 +154,10 @@ func New(c Config) *Engine {
 	}
 	e.Store = told{c.Store, &e.moved}
 	for _, t := range c.Edges {
-		e.syncers = append(e.syncers, &syncer{target: t, log: c.Log, changed: &e.changed, wake: make(chan struct{}, 1)})
+		e.syncers = append(e.syncers, newEdgeSyncer(t, e))
+	}
+	if c.Centre != nil {
+		e.syncers = append(e.syncers, newSyncer(centreName, func(ctx context.Context, r abt2.EdgeRoutes) error { return c.Centre.Apply(ctx, r.Table) }, e))
 	}
 	return e
 }

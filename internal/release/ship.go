@@ -184,7 +184,7 @@ func (e *Engine) previewChanged(ctx context.Context, r *run, s *abt2.State, out 
 	if err != nil {
 		return out, err
 	}
-	out.Edges = len(e.syncers) - len(out.Unconfirmed)
+	out.Edges = e.confirmedEdges(mark)
 	out.Cookie, out.Link = e.cookie(p, sess), e.link(p, sess)
 	out.Next = nextFor(s, q.Product, q.Operator)
 	switch {

@@ -127,7 +127,7 @@ func (e *Engine) turn(ctx context.Context, r *run, out abt2.Outcome, rule func(*
 	if !c.edgesAt.IsZero() && len(c.processes) > 0 {
 		out.Switched = c.edgesAt.Sub(begun) // who has not confirmed is named; waiting for it was no part of the switch
 	}
-	out.Edges = len(e.syncers) - len(e.unconfirmedEdges(mark))
+	out.Edges = e.confirmedEdges(mark)
 	out.Cookie, out.Link = e.cookie(p, sess), e.link(p, sess)
 	return out, mark, nil
 }

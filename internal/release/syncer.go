@@ -9,10 +9,12 @@ import (
 	"abt2.dev"
 )
 
-// syncer keeps one edge at what was published last. It is the only caller of
-// that edge's Apply.
+// syncer keeps one edge, or the config centre, at what was published last. It is
+// the only caller of its Apply.
 type syncer struct {
-	target  EdgeTarget
+	name    string // for people
+	apply   func(context.Context, abt2.EdgeRoutes) error
+	tokens  bool // it is an edge that is given tokens whole, not only their digests
 	log     *slog.Logger
 	changed *signal
 	wake    chan struct{} // one slot: there is something newer
@@ -24,9 +26,19 @@ type syncer struct {
 	cancel  context.CancelFunc // of the Apply at work
 }
 
+func newEdgeSyncer(t EdgeTarget, e *Engine) *syncer {
+	s := newSyncer("edge "+t.ID, t.Edge.Apply, e)
+	_, s.tokens = t.Edge.(abt2.TokenReader)
+	return s
+}
+
+func newSyncer(name string, apply func(context.Context, abt2.EdgeRoutes) error, e *Engine) *syncer {
+	return &syncer{name: name, apply: apply, log: e.Log, changed: &e.changed, wake: make(chan struct{}, 1)}
+}
+
 // set replaces what the edge should serve; an Apply of something older is given up.
 func (s *syncer) set(r abt2.EdgeRoutes) {
-	if _, ok := s.target.Edge.(abt2.TokenReader); !ok {
+	if !s.tokens {
 		r.Whole = nil
 	}
 	s.mu.Lock()
@@ -38,10 +50,14 @@ func (s *syncer) set(r abt2.EdgeRoutes) {
 	s.nudge()
 }
 
-// again makes the edge be written anew although it confirmed before.
+// again makes the edge be written anew although it confirmed before, or is being
+// written now.
 func (s *syncer) again() {
 	s.mu.Lock()
 	s.have = abt2.Mark{}
+	if s.cancel != nil {
+		s.cancel()
+	}
 	s.mu.Unlock()
 	s.nudge()
 }
@@ -89,7 +105,7 @@ func (s *syncer) run(ctx context.Context) {
 			cancel()
 			continue
 		}
-		err := s.target.Edge.Apply(attempt, want)
+		err := s.apply(attempt, want)
 		superseded := attempt.Err() != nil
 		cancel()
 		s.mu.Lock()
@@ -105,7 +121,7 @@ func (s *syncer) run(ctx context.Context) {
 		case err == nil:
 			pause = shortest
 		case !superseded:
-			s.log.Warn("edge did not take the routes", "edge", s.target.ID, "revision", want.Table.Mark.Revision, "error", err)
+			s.log.Warn("what was published has not been taken", "by", s.name, "revision", want.Table.Mark.Revision, "error", err)
 			retry = time.After(pause)
 			pause = min(2*pause, longest)
 		}

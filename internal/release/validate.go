@@ -35,6 +35,9 @@ func (e *Engine) Validate(ctx context.Context, q abt2.ValidateRequest) ([]abt2.D
 	if all || q.Edge {
 		out = append(out, e.edgeDifferences(ctx)...)
 	}
+	if all || q.ConfigCentre {
+		out = append(out, e.centreDifferences(ctx)...)
+	}
 	if all || q.Registry {
 		out = append(out, e.registryDifferences(ctx, s)...)
 	}
@@ -102,7 +105,7 @@ func (e *Engine) edgeDifferences(ctx context.Context) []abt2.Difference {
 		read, cancel := context.WithTimeout(ctx, readLimit)
 		// What was published a moment ago may still be on its way.
 		for _, s := range e.syncers {
-			if s.target.ID == t.ID {
+			if s.name == "edge "+t.ID {
 				_ = e.await(read, func() bool { ok, _ := s.confirmed(want.Table.Mark); return ok })
 			}
 		}

@@ -25,6 +25,10 @@ type Config struct {
 	Edge           string
 	HAProxyProgram string // empty: haproxy, found in PATH
 	HAProxySnippet string // file of the user's own lines; empty: none
+	// ConfigCentre tells processes what is online that are no routers:
+	// CentreBuiltin, which does nothing and is the default, or CentreDisconf.
+	ConfigCentre string
+	Disconf      Disconf
 	// EdgeListen is where users are served; port 0 picks a free one once.
 	EdgeListen    string
 	EdgeURL       string // base of printed links; default: the edge's address
@@ -73,6 +77,9 @@ func (c *Config) check() error {
 		return err
 	}
 	if err := c.checkRegistry(); err != nil {
+		return err
+	}
+	if err := c.checkCentre(); err != nil {
 		return err
 	}
 	dir, err := filepath.Abs(c.DataDir)

@@ -161,9 +161,15 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	centre, endCentre, err := startCentre(ctx, c, folder.Installation, run)
+	if err != nil {
+		return err
+	}
+	defer endCentre()
 	engine := release.New(release.Config{
 		Store: state, Artifacts: artifacts, Platform: all.Platform(platform, outside),
 		Edges:        edges,
+		Centre:       centre,
 		Registry:     registry,
 		Routers:      routers{routersFeed},
 		DecodeModule: artifact.DecodeModule,

@@ -1,0 +1,240 @@
+// Package disconf tells running processes by the disconf protocol what is
+// online: values that they fetch by HTTP, and ZooKeeper nodes that tell them when
+// to, below which they report the value that is really in effect.
+//
+// It stands in for a disconf-web (github.com/knightliao/disconf) as far as
+// disconf's clients see it. Each product is an app of its own, with
+//
+//	item/abt2.online            43
+//	item/abt2.environment.43    {"order":"order@4","web":"web@2"}
+//	file/abt2.properties        environment=43, module.order=order@4, …
+//
+// An environment's map never changes, and stands there before any id that names it.
+package disconf
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"abt2.dev"
+)
+
+// DefaultPrefix is where disconf's ZooKeeper nodes lie unless its operators say otherwise.
+const DefaultPrefix = "/disconf"
+
+// ownerNode, below the prefix, says which installation the values there are of.
+const ownerNode = "abt2"
+
+// sessionTimeout is asked for; what the server holds there is persistent, so it
+// matters only for how soon a dead connection is noticed.
+const sessionTimeout = 10 * time.Second
+
+// Config says where the values are published. Every field is required.
+type Config struct {
+	ZooKeeper []string // host:port of the servers
+	Prefix    string   // of ZooKeeper's nodes
+	Version   string   // that clients are configured with
+	Env       string   // that clients are configured with
+	Owner     string   // identifies the installation: another one's prefix is refused
+	Log       *slog.Logger
+}
+
+// Centre publishes a table's values. It implements abt2.ConfigCentre.
+type Centre struct {
+	Config
+	conn *zk.Conn
+	told *notices
+
+	applying chan struct{} // one slot: holds a token while nobody applies
+	owned    bool          // guarded by applying
+
+	mu     sync.Mutex
+	mark   abt2.Mark
+	served map[string]values // by app
+}
+
+var _ abt2.ConfigCentre = (*Centre)(nil)
+
+// Open returns a Centre that connects, and goes on connecting, by itself. A
+// ZooKeeper that is away is an error of Apply and Compare. Close ends it.
+func Open(c Config) (*Centre, error) {
+	c.Prefix = "/" + strings.Trim(c.Prefix, "/")
+	if c.Prefix == "/" || path.Clean(c.Prefix) != c.Prefix {
+		return nil, abt2.Errorf(abt2.CodeInvalid, "prefix %q: must be a path in ZooKeeper, like %s", c.Prefix, DefaultPrefix)
+	}
+	for _, word := range []struct{ field, value string }{{"version", c.Version}, {"env", c.Env}} {
+		if word.value == "" || strings.ContainsAny(word.value, "/ ") {
+			return nil, abt2.Errorf(abt2.CodeInvalid, "disconf's %s %q: must be a word without slash, as clients are configured with", word.field, word.value)
+		}
+	}
+	out := &Centre{Config: c, told: newNotices(), served: map[string]values{}, applying: make(chan struct{}, 1)}
+	out.applying <- struct{}{}
+	conn, _, err := zk.Connect(c.ZooKeeper, sessionTimeout, zk.WithEventCallback(out.told.event), zk.WithLogger(quiet{}), zk.WithLogInfo(false))
+	if err != nil {
+		return nil, abt2.Wrap(abt2.CodeInvalid, err, "ZooKeeper %s", strings.Join(c.ZooKeeper, ","))
+	}
+	out.conn = conn
+	return out, nil
+}
+
+// quiet drops what the ZooKeeper client says of its connections: whoever calls
+// gets the errors.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+
+// Close ends the connection.
+func (c *Centre) Close() { c.conn.Close() }
+
+// Apply implements abt2.ConfigCentre.
+func (c *Centre) Apply(ctx context.Context, t abt2.Table) error {
+	select {
+	case <-c.applying:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { c.applying <- struct{}{} }()
+	c.mu.Lock()
+	have := c.mark
+	c.mu.Unlock()
+	if have.Epoch == t.Mark.Epoch && have.Revision > t.Mark.Revision {
+		return abt2.Errorf(abt2.CodeRefused, "values of revision %d: older than those of revision %d that are published", t.Mark.Revision, have.Revision)
+	}
+	if err := c.own(); err != nil {
+		return err
+	}
+	want, fresh := valuesOf(t), map[string]bool{}
+	// Environments first: an id that is read must not name what is not there yet.
+	for _, stage := range [][]string{{kindEnvironment}, {kindFile, kindOnline}} {
+		for app, v := range want {
+			for _, k := range v.keys() {
+				if !slices.Contains(stage, k.kind()) {
+					continue
+				}
+				c.serve(app, k, v[k])
+				written, err := c.notify(ctx, c.node(app, k), v[k])
+				if err != nil {
+					return err
+				}
+				fresh[c.node(app, k)] = written
+			}
+		}
+	}
+	if err := c.confirm(ctx, want, fresh); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.mark = t.Mark
+	c.mu.Unlock()
+	c.forget(ctx, want)
+	return nil
+}
+
+// own makes the prefix this installation's, or finds whose it is.
+func (c *Centre) own() error {
+	if c.owned {
+		return nil
+	}
+	node := path.Join(c.Prefix, ownerNode)
+	if err := c.make(c.Prefix, nil); err != nil {
+		return unreachable(err, c.Prefix)
+	}
+	err := c.make(node, []byte(c.Owner))
+	if err != nil {
+		return unreachable(err, node)
+	}
+	data, _, err := c.conn.Get(node)
+	if err != nil {
+		return unreachable(err, node)
+	}
+	if string(data) != c.Owner {
+		return abt2.Errorf(abt2.CodeRefused, "ZooKeeper %s: belongs to another installation of abt2, %q, says %s; choose another --disconf-prefix, or delete that node if it is gone for good", c.Prefix, data, node)
+	}
+	c.owned = true
+	return nil
+}
+
+// make creates a node, with those above it, unless it is there.
+func (c *Centre) make(node string, data []byte) error {
+	_, err := c.conn.Create(node, data, 0, zk.WorldACL(zk.PermAll))
+	switch {
+	case errors.Is(err, zk.ErrNodeExists):
+		return nil
+	case errors.Is(err, zk.ErrNoNode) && path.Dir(node) != "/":
+		if err := c.make(path.Dir(node), nil); err != nil {
+			return err
+		}
+		return c.make(node, data)
+	}
+	return err
+}
+
+// notify writes a value where clients watch it, unless it stands there.
+func (c *Centre) notify(ctx context.Context, node, value string) (written bool, err error) {
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	data, stat, err := c.conn.Get(node)
+	if errors.Is(err, zk.ErrNoNode) {
+		if err = c.make(node, []byte(value)); err == nil {
+			data, stat, err = c.conn.Get(node)
+		}
+	}
+	if err == nil && string(data) != value {
+		_, err = c.conn.Set(node, []byte(value), stat.Version)
+		written = true
+	}
+	if err != nil {
+		return false, unreachable(err, node)
+	}
+	return written, nil
+}
+
+// remind notifies once more of the value that stands: a client that fetched
+// it before it began to watch has missed the change.
+func (c *Centre) remind(node, value string) error {
+	if _, err := c.conn.Set(node, []byte(value), -1); err != nil {
+		return unreachable(err, node)
+	}
+	return nil
+}
+
+// forget removes what is served and named by the table no more. Nodes below which
+// a client still reports stay until a later Apply.
+func (c *Centre) forget(ctx context.Context, want map[string]values) {
+	c.mu.Lock()
+	var gone []string
+	for app, v := range c.served {
+		for k := range v {
+			if _, ok := want[app][k]; !ok {
+				gone = append(gone, c.node(app, k))
+				delete(v, k)
+			}
+		}
+	}
+	c.mu.Unlock()
+	for _, node := range gone {
+		if err := c.conn.Delete(node, -1); err != nil && !errors.Is(err, zk.ErrNoNode) && ctx.Err() == nil {
+			c.Log.Info("a value that is gone keeps its node in ZooKeeper", "node", node, "error", err)
+		}
+	}
+}
+
+// base is the folder of an app's nodes.
+func (c *Centre) base(app string) string {
+	return path.Join(c.Prefix, app+"_"+c.Version+"_"+c.Env)
+}
+
+func (c *Centre) node(app string, k key) string { return path.Join(c.base(app), string(k)) }
+
+func unreachable(err error, node string) error {
+	return abt2.Wrap(abt2.CodeUnavailable, err, "ZooKeeper %s", node)
+}
