@@ -2,6 +2,7 @@ package builtin_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"flag"
 	"log/slog"
 	"net"
@@ -15,12 +16,14 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
 	"abt2.dev"
 	"abt2.dev/internal/driver/builtin"
 	"abt2.dev/internal/driver/drivertest"
 	"abt2.dev/internal/edge"
 	"abt2.dev/internal/feed"
+	"abt2.dev/lane/feedpb"
 )
 
 // TestMain lets the test binary be the edge that a Supervisor starts.
@@ -83,12 +86,25 @@ type feedServer struct {
 
 func startFeed(t testing.TB, address string) *feedServer {
 	t.Helper()
-	f := &feedServer{Feed: feed.New(slog.New(slog.DiscardHandler), feed.AuthenticatorFunc(func(_ context.Context, bearer string) (feed.Identity, error) {
+	f := &feedServer{}
+	f.start(t, address)
+	return f
+}
+
+// again starts another server in the place of one that has ended.
+func (f *feedServer) again(t testing.TB) {
+	t.Helper()
+	f.start(t, f.address)
+}
+
+func (f *feedServer) start(t testing.TB, address string) {
+	t.Helper()
+	f.Feed = feed.New(slog.New(slog.DiscardHandler), feed.AuthenticatorFunc(func(_ context.Context, bearer string) (feed.Identity, error) {
 		if bearer != "secret" {
 			return feed.Identity{}, abt2.Errorf(abt2.CodeUnauthorized, "wrong credential")
 		}
 		return feed.Identity{Kind: feed.KindEdge, ID: edgeID}, nil
-	}))}
+	}))
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -99,10 +115,9 @@ func startFeed(t testing.TB, address string) *feedServer {
 	f.http = &http.Server{Handler: mux, Protocols: new(http.Protocols)}
 	f.http.Protocols.SetHTTP1(true)
 	f.http.Protocols.SetUnencryptedHTTP2(true)
-	served := make(chan struct{})
-	go func() { defer close(served); _ = f.http.Serve(l) }()
-	t.Cleanup(func() { f.end(); <-served })
-	return f
+	served, server, ended := make(chan struct{}), f.http, f.Feed
+	go func() { defer close(served); _ = server.Serve(l) }()
+	t.Cleanup(func() { ended.Close(); _ = server.Close(); <-served })
 }
 
 func (f *feedServer) end() {
@@ -182,8 +197,45 @@ func TestEdge(t *testing.T) {
 				f.end()
 				until(t, func() bool { d, err := s.Describe(t.Context()); return err == nil && !d.Connected })
 			},
+			// What the edge serves is in its memory alone, and a server that knows what
+			// it should be sends it whole when the edge comes. So a hand must change what
+			// is kept for the next start, let the edge begin anew, and a server must come
+			// that has no say yet.
+			Drift: func(t *testing.T) {
+				f.end()
+				driftKept(t, dir)
+				crash(t, s, dir)
+				f.again(t)
+			},
 		}
 	})
+}
+
+// driftKept makes environment 2 the default product's online one in what the
+// edge keeps for its next start: the sha256 of a message, and the message.
+func driftKept(t *testing.T, dir string) {
+	t.Helper()
+	kept := filepath.Join(dir, "feed")
+	b, err := os.ReadFile(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &feedpb.ServerMessage{}
+	if err := proto.Unmarshal(b[sha256.Size:], m); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range m.GetRoutes().GetTable().GetProducts() {
+		if p.GetName() == string(abt2.DefaultProduct) {
+			p.Online = 2
+		}
+	}
+	if b, err = proto.Marshal(m); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(b)
+	if err := os.WriteFile(kept, append(sum[:], b...), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // crash kills the edge and returns when the Supervisor has started another.

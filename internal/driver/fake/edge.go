@@ -22,7 +22,7 @@ import (
 // searches the routes. Its methods may be called from several goroutines.
 type Edge struct {
 	server   *http.Server
-	listener net.Listener
+	address  string
 	one, two *http.Transport
 	served   sync.WaitGroup
 
@@ -39,17 +39,21 @@ func NewEdge() (*Edge, error) {
 	}
 	h2 := new(http.Protocols)
 	h2.SetUnencryptedHTTP2(true)
+	e := &Edge{
+		address: l.Addr().String(),
+		one:     &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},
+		two:     &http.Transport{DisableCompression: true, Protocols: h2},
+	}
+	e.serve(l)
+	return e, nil
+}
+
+func (e *Edge) serve(l net.Listener) {
 	both := new(http.Protocols)
 	both.SetHTTP1(true)
 	both.SetUnencryptedHTTP2(true)
-	e := &Edge{
-		listener: l,
-		one:      &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},
-		two:      &http.Transport{DisableCompression: true, Protocols: h2},
-	}
 	e.server = &http.Server{Handler: e, Protocols: both, ErrorLog: log.New(discard{}, "", 0)}
-	e.served.Go(func() { _ = e.server.Serve(l) }) // ends with Close
-	return e, nil
+	e.served.Go(func() { _ = e.server.Serve(l) }) // ends with Close or Crash
 }
 
 type discard struct{}
@@ -57,7 +61,7 @@ type discard struct{}
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 // Address is where the gateway serves users: host:port.
-func (e *Edge) Address() string { return e.listener.Addr().String() }
+func (e *Edge) Address() string { return e.address }
 
 // SetLost makes the gateway behave as one that cannot reach its server.
 func (e *Edge) SetLost(lost bool) {
@@ -73,6 +77,21 @@ func (e *Edge) Close() error {
 	e.one.CloseIdleConnections()
 	e.two.CloseIdleConnections()
 	return err
+}
+
+// Crash ends every connection, and what has not been answered with it, and
+// serves again at the same address what was served before. It must not be
+// called together with Close.
+func (e *Edge) Crash() error {
+	if err := e.Close(); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", e.address)
+	if err != nil {
+		return err
+	}
+	e.serve(l)
+	return nil
 }
 
 // Drift makes an environment a product's online one, behind the back of Apply.

@@ -18,6 +18,11 @@ func TestEdge(t *testing.T) {
 		return drivertest.EdgeFixture{
 			Edge: e, Address: e.Address(),
 			Disconnect: func(*testing.T) { e.SetLost(true) },
+			Crash: func(t *testing.T) {
+				if err := e.Crash(); err != nil {
+					t.Fatal(err)
+				}
+			},
 			Drift: func(t *testing.T) {
 				if err := e.Drift(abt2.DefaultProduct, 2); err != nil {
 					t.Fatal(err)
