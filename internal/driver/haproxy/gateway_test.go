@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -224,10 +225,24 @@ func TestNamesBecomeNoSyntax(t *testing.T) {
 	two := module(t, "web-1-2", nil)
 	two.ID = "web;1|2#"
 	apply(t, e, shop(2, one, two)) // and told at run time
+	const prefix = `/"'\%[env(HOME)]{}$x;#<<`
+	r := shop(3, one, two)
+	r.Table.Versions[0].Prefix = prefix
+	r.Table.Products[0].Hosts = []string{`%[env(home)]'"$x;<<`}
+	apply(t, e, r)
+	if status, body, _ := get(t, e, "/"+url.PathEscape(prefix[1:])); status != http.StatusOK {
+		t.Errorf("a strange prefix: status %d, %q", status, body)
+	}
+	if status, body, _ := get(t, e, "/"); status != http.StatusNotFound {
+		t.Errorf("beside a strange prefix: status %d, %q", status, body)
+	}
+	apply(t, e, shop(4, one, two))
 	for what, edit := range map[string]func(*abt2.EdgeRoutes){
 		"host with a line":     func(r *abt2.EdgeRoutes) { r.Table.Products[0].Hosts = []string{"a\nmode x"} },
 		"host with a space":    func(r *abt2.EdgeRoutes) { r.Table.Products[0].Hosts = []string{"a b"} },
 		"host with a bar":      func(r *abt2.EdgeRoutes) { r.Table.Products[0].Hosts = []string{"a|b"} },
+		"host with a path":     func(r *abt2.EdgeRoutes) { r.Table.Products[0].Hosts = []string{"a/b"} },
+		"host with a remark":   func(r *abt2.EdgeRoutes) { r.Table.Products[0].Hosts = []string{"#a"} },
 		"any host":             func(r *abt2.EdgeRoutes) { r.Table.Products[0].Hosts = []string{"*"} },
 		"prefix with a space":  func(r *abt2.EdgeRoutes) { r.Table.Versions[0].Prefix = "/ x" },
 		"address with options": func(r *abt2.EdgeRoutes) { r.Table.Versions[0].Instances[0].Address = "127.0.0.1:1 disabled" },
@@ -235,13 +250,13 @@ func TestNamesBecomeNoSyntax(t *testing.T) {
 		"product with a bar":   func(r *abt2.EdgeRoutes) { r.Table.Products[0].Name = "a|b" },
 		"digest too short":     func(r *abt2.EdgeRoutes) { r.Tokens = map[abt2.TokenDigest]abt2.EnvironmentID{"00": 1} },
 	} {
-		r := shop(3, abt2.TableInstance{ID: "x", Address: one.Address})
+		r := shop(5, abt2.TableInstance{ID: "x", Address: one.Address})
 		edit(&r)
 		if err := e.Apply(t.Context(), r); abt2.CodeOf(err) != abt2.CodeInvalid {
 			t.Errorf("%s: error %v, want %s", what, err, abt2.CodeInvalid)
 		}
 	}
-	same(t, e, shop(2, one, two))
+	same(t, e, shop(4, one, two))
 }
 
 func TestWaitsUntilDrained(t *testing.T) {

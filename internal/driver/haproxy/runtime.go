@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -139,6 +140,9 @@ type serverState struct {
 	up            bool   // gets requests
 }
 
+// serverColumns are what is read of a server (management guide, section 9.3).
+var serverColumns = [...]string{"be_name", "srv_name", "srv_addr", "srv_port", "srv_op_state", "srv_admin_state"}
+
 // servers returns the servers of every version's backends.
 func (a asker) servers(ctx context.Context) ([]serverState, error) {
 	said, err := a(ctx, "show servers state")
@@ -170,7 +174,7 @@ func (a asker) servers(ctx context.Context) ([]serverState, error) {
 			up: get("srv_op_state") == "2" && get("srv_admin_state") == "0",
 		})
 	}
-	if len(column) == 0 {
+	if slices.ContainsFunc(serverColumns[:], func(name string) bool { _, ok := column[name]; return !ok }) {
 		return nil, abt2.Errorf(abt2.CodeFailed, "HAProxy does not show its servers: %s", firstLine(said))
 	}
 	return out, nil
@@ -188,6 +192,9 @@ func (a asker) info(ctx context.Context) (i info, err error) {
 		case "description":
 			i.description = value
 		}
+	}
+	if err == nil && i.pid == "" {
+		return i, abt2.Errorf(abt2.CodeFailed, "HAProxy does not tell what it is: %s", firstLine(said))
 	}
 	return i, err
 }
