@@ -34,6 +34,7 @@ func TestRules(t *testing.T) {
 			"drained":  w.drained,
 			"scale":    w.scale,
 			"skew":     w.skew,
+			"prune":    w.prune,
 			"share":    w.share,
 			"share2":   w.share,
 			"complete": w.complete,
@@ -428,6 +429,16 @@ func (w *walk) check() {
 	w.checkImmutable()
 }
 
+// prune forgets versions that were put and dropped again.
+func (w *walk) prune(*rapid.T) {
+	w.s.Prune(func(abt2.VersionID) bool { return false })
+	for v := range w.versions {
+		if w.s.Versions[v] == nil {
+			delete(w.versions, v)
+		}
+	}
+}
+
 // checkTargets: a target's state is what the preview shows of it.
 func (w *walk) checkTargets(p *abt2.Product) {
 	sess := w.s.Session(product)
@@ -480,7 +491,7 @@ func (w *walk) checkSessions(p *abt2.Product) {
 func (w *walk) checkImmutable() {
 	t, s := w.t, w.s
 	for id := range w.environments {
-		if s.Environments[id] == nil {
+		if s.Environments[id] == nil && id+abt2.KeptEnvironments > s.LastEnvironment {
 			t.Fatalf("environment %s is gone", id)
 		}
 	}

@@ -108,7 +108,7 @@ func (a *app) moduleShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show MODULE",
 		Short: "Show a module with all its versions",
-		Long: `Shows a module and all its versions, the newest first: what each is to its products
+		Long: `Shows a module and its versions that are kept, the newest first: what each is to its products
 (online, preview, backup), how many of its instances are healthy out of how many
 there should be, and the build, or the addresses of an external version.`,
 		Example: `  abt2 module show order`,

@@ -8,9 +8,6 @@ import (
 	"abt2.dev"
 )
 
-// releasesKept is how many past releases keep their artifacts.
-const releasesKept = 10
-
 // retire takes down every environment that nothing names any more, in the one
 // order that cuts no request: no edge sends to it, nobody is at work on a
 // request of it, streams that go on for longer are closed politely, no router knows it, and only then its instances end. What
@@ -114,10 +111,18 @@ func (e *Engine) clean(ctx context.Context, r *run, s *abt2.State) (abt2.Outcome
 	}
 	e.keeping.Lock()
 	defer e.keeping.Unlock()
-	if s, err = e.Store.State(ctx); err != nil {
+	runs := map[abt2.VersionID]bool{}
+	for _, v := range e.runningVersions() {
+		runs[v] = true
+	}
+	s, err = e.Store.Update(ctx, func(s *abt2.State) error {
+		s.Prune(func(v abt2.VersionID) bool { return runs[v] })
+		return nil
+	})
+	if err != nil {
 		return out, err
 	}
-	n, freed, err := e.Artifacts.Remove(ctx, s.KeptArtifacts(releasesKept))
+	n, freed, err := e.Artifacts.Remove(ctx, s.KeptArtifacts(abt2.KeptReleases))
 	if n > 0 {
 		r.report("", "artifacts", "removed %d old builds, %d bytes", n, freed)
 	}

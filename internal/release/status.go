@@ -86,6 +86,9 @@ func (e *Engine) Environment(ctx context.Context, id abt2.EnvironmentID) (abt2.E
 	if err != nil {
 		return abt2.EnvironmentStatus{}, err
 	}
+	if s.Environments[id] == nil && id > 0 && id <= s.LastEnvironment {
+		return abt2.EnvironmentStatus{}, abt2.Errorf(abt2.CodeNotFound, "environment %d: is no longer kept; those are that are in use, the last %d, and the last %d that were released; what became of it: abt2 history", id, abt2.KeptEnvironments, abt2.KeptReleases)
+	}
 	if s.Environments[id] == nil {
 		return abt2.EnvironmentStatus{}, abt2.Errorf(abt2.CodeNotFound, "environment %d: does not exist; ids go from 1 to %d: abt2 history", id, s.LastEnvironment)
 	}
@@ -196,6 +199,9 @@ func (e *Engine) logVersion(s *abt2.State, q abt2.LogsRequest) (abt2.VersionID, 
 		return abt2.VersionID{}, abt2.Errorf(abt2.CodeNotFound, "module %q: does not exist; known: %v", q.Version.Module, sortedModules(s.Modules))
 	}
 	if q.Version.Number != 0 {
+		if s.Versions[q.Version] == nil && q.Version.Number <= m.Versions {
+			return abt2.VersionID{}, abt2.Errorf(abt2.CodeNotFound, "version %s: is no longer kept, nor is what it printed; those that are: abt2 module show %s", q.Version, m.Name)
+		}
 		if s.Versions[q.Version] == nil {
 			return abt2.VersionID{}, abt2.Errorf(abt2.CodeNotFound, "version %s: does not exist; the last is %s@%d", q.Version, m.Name, m.Versions)
 		}
