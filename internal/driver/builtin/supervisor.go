@@ -50,13 +50,6 @@ type Supervisor struct {
 	stop     sync.Once
 }
 
-// A restart waits, longer each time, until an edge has run for steadyAfter.
-const (
-	firstPause  = 100 * time.Millisecond
-	lastPause   = 5 * time.Second
-	steadyAfter = 30 * time.Second
-)
-
 // lookAgain is the pause between two looks at a process that is starting or
 // ending; no signal crosses from one server process's child to another's.
 const lookAgain = 10 * time.Millisecond
@@ -95,10 +88,10 @@ func NewSupervisor(cfg SupervisorConfig) (*Supervisor, error) {
 // until Stop, when it returns nil. The edge goes on without it. An edge of
 // another id on the same folder is CodeRefused. Run is called once.
 func (s *Supervisor) Run(ctx context.Context) error {
-	pause := firstPause
+	var starts restarts
 	for {
-		began := time.Now()
 		d, err := s.ensure(ctx)
+		began, pause := time.Now(), time.Duration(0)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -107,6 +100,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		case abt2.CodeOf(err) == abt2.CodeRefused:
 			return err
 		case err != nil:
+			pause = starts.next(0)
 			s.cfg.Log.Error("edge does not start", "error", err, "again_in", pause)
 		default:
 			s.cfg.Log.Info("edge runs", "id", d.ID, "address", d.Addresses, "started", d.Started)
@@ -116,9 +110,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			if _, err := s.client.Describe(ctx); err == nil {
 				continue // it has handed over
 			}
-		}
-		if time.Since(began) > steadyAfter {
-			pause = firstPause
+			pause = starts.next(time.Since(began))
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -133,7 +125,6 @@ func (s *Supervisor) Run(ctx context.Context) error {
 				s.cfg.Log.Warn("edge has ended, starting it again")
 			}
 		}
-		pause = min(2*pause, lastPause)
 	}
 }
 

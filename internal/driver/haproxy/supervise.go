@@ -12,13 +12,6 @@ import (
 	"abt2.dev"
 )
 
-// A restart waits, longer each time, until HAProxy has run for steadyAfter.
-const (
-	firstPause  = 50 * time.Millisecond
-	lastPause   = 5 * time.Second
-	steadyAfter = 30 * time.Second
-)
-
 // watchTick is how often an HAProxy that another server process has started is
 // looked at; nothing tells when it ends.
 const watchTick = 250 * time.Millisecond
@@ -37,25 +30,24 @@ type running struct {
 // Run keeps HAProxy running until ctx ends, when it returns ctx's cause, or
 // until Stop, when it returns nil. HAProxy goes on without it. Run is called once.
 func (e *Edge) Run(ctx context.Context) error {
-	pause := firstPause
+	var starts restarts
 	for {
-		began := time.Now()
 		r, err := e.ensure(ctx, true)
+		began, pause := time.Now(), time.Duration(0)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, errStopped):
 			return nil
 		case err != nil:
+			pause = starts.next(0)
 			e.cfg.Log.Error("HAProxy does not start", "error", err, "again_in", pause)
 		default:
 			e.cfg.Log.Info("HAProxy runs", "pid", r.master)
 			if err := e.wait(ctx, r); err != nil {
 				return err
 			}
-		}
-		if time.Since(began) > steadyAfter {
-			pause = firstPause
+			pause = starts.next(time.Since(began))
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -70,7 +62,6 @@ func (e *Edge) Run(ctx context.Context) error {
 				e.cfg.Log.Warn("HAProxy has ended, starting it again", "said", e.lastWords())
 			}
 		}
-		pause = min(2*pause, lastPause)
 	}
 }
 
