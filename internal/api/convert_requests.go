@@ -60,6 +60,9 @@ func patchToWire(p abt2.ConfigPatch) *abt2v1.ConfigPatch {
 	if p.Env != nil {
 		out.Env = &abt2v1.StringMap{Values: p.Env}
 	}
+	if p.Navi != nil {
+		out.Navi = &abt2v1.ServiceName{Namespace: p.Navi.Namespace, Interface: p.Navi.Interface}
+	}
 	return out
 }
 
@@ -74,6 +77,9 @@ func patchFromWire(p *abt2v1.ConfigPatch) abt2.ConfigPatch {
 		Fallback: pointed(p.Fallback, as[abt2.Fallback]), Preview: pointed(p.Preview, as[abt2.PreviewMode]),
 		Compat: pointed(p.Compat, as[abt2.ProductName]), Instances: pointed(p.Instances, wide),
 		External: listFromWire(p.External),
+	}
+	if p.Navi != nil {
+		out.Navi = &abt2.ServiceName{Namespace: p.Navi.GetNamespace(), Interface: p.Navi.GetInterface()}
 	}
 	if p.Env != nil {
 		out.Env = map[string]string{}

@@ -359,7 +359,9 @@ type ConfigPatch struct {
 	// The first scale of a module that abt2 has never run before.
 	Instances *int32 `protobuf:"varint,13,opt,name=instances,proto3,oneof" json:"instances,omitempty"`
 	// Where the version answers, if abt2 is not to run it: host:port, or dns:NAME.
-	External      *StringList `protobuf:"bytes,14,opt,name=external,proto3" json:"external,omitempty"`
+	External *StringList `protobuf:"bytes,14,opt,name=external,proto3" json:"external,omitempty"`
+	// What callers outside of abt2 know the service by.
+	Navi          *ServiceName `protobuf:"bytes,15,opt,name=navi,proto3" json:"navi,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -492,6 +494,67 @@ func (x *ConfigPatch) GetExternal() *StringList {
 	return nil
 }
 
+func (x *ConfigPatch) GetNavi() *ServiceName {
+	if x != nil {
+		return x.Navi
+	}
+	return nil
+}
+
+// ServiceName is a service's place in a registry that lists instances. What is
+// empty comes from the product's and the module's name.
+type ServiceName struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Interface     string                 `protobuf:"bytes,2,opt,name=interface,proto3" json:"interface,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServiceName) Reset() {
+	*x = ServiceName{}
+	mi := &file_abt2_v1_release_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceName) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceName) ProtoMessage() {}
+
+func (x *ServiceName) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_release_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceName.ProtoReflect.Descriptor instead.
+func (*ServiceName) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_release_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ServiceName) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ServiceName) GetInterface() string {
+	if x != nil {
+		return x.Interface
+	}
+	return ""
+}
+
 // StringList tells an empty list from none.
 type StringList struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -502,7 +565,7 @@ type StringList struct {
 
 func (x *StringList) Reset() {
 	*x = StringList{}
-	mi := &file_abt2_v1_release_proto_msgTypes[4]
+	mi := &file_abt2_v1_release_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -514,7 +577,7 @@ func (x *StringList) String() string {
 func (*StringList) ProtoMessage() {}
 
 func (x *StringList) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_release_proto_msgTypes[4]
+	mi := &file_abt2_v1_release_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -527,7 +590,7 @@ func (x *StringList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StringList.ProtoReflect.Descriptor instead.
 func (*StringList) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_release_proto_rawDescGZIP(), []int{4}
+	return file_abt2_v1_release_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StringList) GetValues() []string {
@@ -547,7 +610,7 @@ type StringMap struct {
 
 func (x *StringMap) Reset() {
 	*x = StringMap{}
-	mi := &file_abt2_v1_release_proto_msgTypes[5]
+	mi := &file_abt2_v1_release_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -559,7 +622,7 @@ func (x *StringMap) String() string {
 func (*StringMap) ProtoMessage() {}
 
 func (x *StringMap) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_release_proto_msgTypes[5]
+	mi := &file_abt2_v1_release_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -572,7 +635,7 @@ func (x *StringMap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StringMap.ProtoReflect.Descriptor instead.
 func (*StringMap) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_release_proto_rawDescGZIP(), []int{5}
+	return file_abt2_v1_release_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StringMap) GetValues() map[string]string {
@@ -594,7 +657,7 @@ type FieldChange struct {
 
 func (x *FieldChange) Reset() {
 	*x = FieldChange{}
-	mi := &file_abt2_v1_release_proto_msgTypes[6]
+	mi := &file_abt2_v1_release_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -606,7 +669,7 @@ func (x *FieldChange) String() string {
 func (*FieldChange) ProtoMessage() {}
 
 func (x *FieldChange) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_release_proto_msgTypes[6]
+	mi := &file_abt2_v1_release_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -619,7 +682,7 @@ func (x *FieldChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldChange.ProtoReflect.Descriptor instead.
 func (*FieldChange) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_release_proto_rawDescGZIP(), []int{6}
+	return file_abt2_v1_release_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *FieldChange) GetField() string {
@@ -665,7 +728,7 @@ type PlanLine struct {
 
 func (x *PlanLine) Reset() {
 	*x = PlanLine{}
-	mi := &file_abt2_v1_release_proto_msgTypes[7]
+	mi := &file_abt2_v1_release_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -677,7 +740,7 @@ func (x *PlanLine) String() string {
 func (*PlanLine) ProtoMessage() {}
 
 func (x *PlanLine) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_release_proto_msgTypes[7]
+	mi := &file_abt2_v1_release_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -690,7 +753,7 @@ func (x *PlanLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanLine.ProtoReflect.Descriptor instead.
 func (*PlanLine) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_release_proto_rawDescGZIP(), []int{7}
+	return file_abt2_v1_release_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PlanLine) GetModule() string {
@@ -762,7 +825,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_abt2_v1_release_proto_msgTypes[8]
+	mi := &file_abt2_v1_release_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -774,7 +837,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_release_proto_msgTypes[8]
+	mi := &file_abt2_v1_release_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -787,7 +850,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_release_proto_rawDescGZIP(), []int{8}
+	return file_abt2_v1_release_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -895,7 +958,7 @@ const file_abt2_v1_release_proto_rawDesc = "" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x16\n" +
-	"\x06format\x18\x04 \x01(\tR\x06format\"\x87\x05\n" +
+	"\x06format\x18\x04 \x01(\tR\x06format\"\xb1\x05\n" +
 	"\vConfigPatch\x12\x17\n" +
 	"\x04kind\x18\x01 \x01(\tH\x00R\x04kind\x88\x01\x01\x12\x1b\n" +
 	"\x06prefix\x18\x02 \x01(\tH\x01R\x06prefix\x88\x01\x01\x12-\n" +
@@ -912,7 +975,8 @@ const file_abt2_v1_release_proto_rawDesc = "" +
 	"\apreview\x18\v \x01(\tH\x05R\apreview\x88\x01\x01\x12\x1b\n" +
 	"\x06compat\x18\f \x01(\tH\x06R\x06compat\x88\x01\x01\x12!\n" +
 	"\tinstances\x18\r \x01(\x05H\aR\tinstances\x88\x01\x01\x12/\n" +
-	"\bexternal\x18\x0e \x01(\v2\x13.abt2.v1.StringListR\bexternalB\a\n" +
+	"\bexternal\x18\x0e \x01(\v2\x13.abt2.v1.StringListR\bexternal\x12(\n" +
+	"\x04navi\x18\x0f \x01(\v2\x14.abt2.v1.ServiceNameR\x04naviB\a\n" +
 	"\x05_kindB\t\n" +
 	"\a_prefixB\v\n" +
 	"\t_env_fileB\t\n" +
@@ -922,7 +986,10 @@ const file_abt2_v1_release_proto_rawDesc = "" +
 	"\b_previewB\t\n" +
 	"\a_compatB\f\n" +
 	"\n" +
-	"_instances\"$\n" +
+	"_instances\"I\n" +
+	"\vServiceName\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1c\n" +
+	"\tinterface\x18\x02 \x01(\tR\tinterface\"$\n" +
 	"\n" +
 	"StringList\x12\x16\n" +
 	"\x06values\x18\x01 \x03(\tR\x06values\"~\n" +
@@ -968,40 +1035,42 @@ func file_abt2_v1_release_proto_rawDescGZIP() []byte {
 	return file_abt2_v1_release_proto_rawDescData
 }
 
-var file_abt2_v1_release_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_abt2_v1_release_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_abt2_v1_release_proto_goTypes = []any{
 	(*Session)(nil),               // 0: abt2.v1.Session
 	(*Target)(nil),                // 1: abt2.v1.Target
 	(*Artifact)(nil),              // 2: abt2.v1.Artifact
 	(*ConfigPatch)(nil),           // 3: abt2.v1.ConfigPatch
-	(*StringList)(nil),            // 4: abt2.v1.StringList
-	(*StringMap)(nil),             // 5: abt2.v1.StringMap
-	(*FieldChange)(nil),           // 6: abt2.v1.FieldChange
-	(*PlanLine)(nil),              // 7: abt2.v1.PlanLine
-	(*Event)(nil),                 // 8: abt2.v1.Event
-	nil,                           // 9: abt2.v1.Session.TargetsEntry
-	nil,                           // 10: abt2.v1.StringMap.ValuesEntry
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
+	(*ServiceName)(nil),           // 4: abt2.v1.ServiceName
+	(*StringList)(nil),            // 5: abt2.v1.StringList
+	(*StringMap)(nil),             // 6: abt2.v1.StringMap
+	(*FieldChange)(nil),           // 7: abt2.v1.FieldChange
+	(*PlanLine)(nil),              // 8: abt2.v1.PlanLine
+	(*Event)(nil),                 // 9: abt2.v1.Event
+	nil,                           // 10: abt2.v1.Session.TargetsEntry
+	nil,                           // 11: abt2.v1.StringMap.ValuesEntry
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
 }
 var file_abt2_v1_release_proto_depIdxs = []int32{
-	9,  // 0: abt2.v1.Session.targets:type_name -> abt2.v1.Session.TargetsEntry
-	11, // 1: abt2.v1.Session.created:type_name -> google.protobuf.Timestamp
-	11, // 2: abt2.v1.Session.changed:type_name -> google.protobuf.Timestamp
-	4,  // 3: abt2.v1.ConfigPatch.command:type_name -> abt2.v1.StringList
-	4,  // 4: abt2.v1.ConfigPatch.args:type_name -> abt2.v1.StringList
-	5,  // 5: abt2.v1.ConfigPatch.env:type_name -> abt2.v1.StringMap
-	12, // 6: abt2.v1.ConfigPatch.ready_timeout:type_name -> google.protobuf.Duration
-	12, // 7: abt2.v1.ConfigPatch.stop_grace:type_name -> google.protobuf.Duration
-	4,  // 8: abt2.v1.ConfigPatch.external:type_name -> abt2.v1.StringList
-	10, // 9: abt2.v1.StringMap.values:type_name -> abt2.v1.StringMap.ValuesEntry
-	11, // 10: abt2.v1.Event.time:type_name -> google.protobuf.Timestamp
-	1,  // 11: abt2.v1.Session.TargetsEntry.value:type_name -> abt2.v1.Target
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	10, // 0: abt2.v1.Session.targets:type_name -> abt2.v1.Session.TargetsEntry
+	12, // 1: abt2.v1.Session.created:type_name -> google.protobuf.Timestamp
+	12, // 2: abt2.v1.Session.changed:type_name -> google.protobuf.Timestamp
+	5,  // 3: abt2.v1.ConfigPatch.command:type_name -> abt2.v1.StringList
+	5,  // 4: abt2.v1.ConfigPatch.args:type_name -> abt2.v1.StringList
+	6,  // 5: abt2.v1.ConfigPatch.env:type_name -> abt2.v1.StringMap
+	13, // 6: abt2.v1.ConfigPatch.ready_timeout:type_name -> google.protobuf.Duration
+	13, // 7: abt2.v1.ConfigPatch.stop_grace:type_name -> google.protobuf.Duration
+	5,  // 8: abt2.v1.ConfigPatch.external:type_name -> abt2.v1.StringList
+	4,  // 9: abt2.v1.ConfigPatch.navi:type_name -> abt2.v1.ServiceName
+	11, // 10: abt2.v1.StringMap.values:type_name -> abt2.v1.StringMap.ValuesEntry
+	12, // 11: abt2.v1.Event.time:type_name -> google.protobuf.Timestamp
+	1,  // 12: abt2.v1.Session.TargetsEntry.value:type_name -> abt2.v1.Target
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_abt2_v1_release_proto_init() }
@@ -1016,7 +1085,7 @@ func file_abt2_v1_release_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_abt2_v1_release_proto_rawDesc), len(file_abt2_v1_release_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
