@@ -245,7 +245,7 @@ func TestEdge(t *testing.T) {
 		return drivertest.EdgeFixture{
 			Edge: e, Address: p.http, HTTP2Address: p.https, HTTP2TLS: p.trust,
 			AnswersAny500: true, TakesFirstToken: true, RewritesCookies: true, DropsBaggage: true,
-			NoWebSockets: true, PassesMisdirected: true, KeepsTrailers: true,
+			NoWebSockets: true, PassesMisdirected: true, KeepsTrailers: true, RepeatsNothing: true,
 			Crash: func(*testing.T) { crash() },
 			Drift: func(t *testing.T) {
 				p.edit(t, routeFile, func(s string) string {

@@ -3,8 +3,11 @@ package drivertest
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,6 +57,9 @@ type EdgeFixture struct {
 	// PassesMisdirected says that the refusal of an instance to which a request
 	// was sent by mistake, 421, is answered as it is.
 	PassesMisdirected bool
+	// RepeatsNothing says that a request which an instance has received, and not
+	// answered, is not sent again, or that this is not promised of every method.
+	RepeatsNothing bool
 	// KeepsToInstance says that a request which an instance refuses as someone
 	// else's is answered 503, not tried elsewhere.
 	KeepsToInstance bool
@@ -84,6 +90,7 @@ func Edge(t *testing.T, factory func(t *testing.T) EdgeFixture) {
 		{"StripsForgedTrailers", edgeStripsTrailers},
 		{"StripsForgedUpgrades", edgeStripsUpgrades},
 		{"TriesAnotherInstance", edgeTriesAnotherInstance},
+		{"RepeatsWhatNobodyAnswered", edgeRepeatsUnanswered},
 		{"RefusesWithoutInstances", edgeRefusesWithoutInstances},
 		{"FallsBackWhereAllowed", edgeFallsBack},
 		{"FlipsWholly", edgeFlipsWholly},
@@ -314,6 +321,54 @@ func edgeTriesAnotherInstance(t *testing.T, g *gateway) {
 			t.Fatalf("an instance that is someone else: status %d from %q", res.status, res.seen.Version)
 		}
 	}
+}
+
+// edgeRepeatsUnanswered: an instance that ends with a request at hand has not
+// answered it. Once more does no harm where the request asks for no change.
+func edgeRepeatsUnanswered(t *testing.T, g *gateway) {
+	if g.RepeatsNothing {
+		t.Skip("this gateway repeats no request")
+	}
+	ends, received := endingInstance(t)
+	g.apply(t, func(tb *abt2.Table) {
+		web := version(tb, "web", 1)
+		web.Instances = append([]abt2.TableInstance{{ID: "web-1-ends", Address: ends}}, web.Instances...)
+	}, nil)
+	for range 20 {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			if res := g.do(t, request{method: method, path: "/"}); res.status != http.StatusOK || res.header.Get("From") != "web@1" {
+				t.Fatalf("%s at an instance that ends: status %d from %q", method, res.status, res.header.Get("From"))
+			}
+		}
+	}
+	if received.Load() == 0 {
+		t.Error("no request was sent to the instance that ends")
+	}
+	before := received.Load()
+	lost := 0
+	for range 40 {
+		// A gateway may close the connection, too: that says no more than 502.
+		if res, err := g.try(t.Context(), request{method: http.MethodPost, path: "/", body: "once"}); err != nil || res.status != http.StatusOK {
+			lost++
+		}
+	}
+	if n := int(received.Load() - before); n == 0 || lost != n {
+		t.Errorf("%d requests with a body were received by an instance that ends, and %d have failed; want all of them, sent once", n, lost)
+	}
+}
+
+// endingInstance is an instance that reads every request and closes the
+// connection. received counts them.
+func endingInstance(t *testing.T) (address string, received *atomic.Int64) {
+	t.Helper()
+	received = new(atomic.Int64)
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		received.Add(1)
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String(), received
 }
 
 func edgeRefusesWithoutInstances(t *testing.T, g *gateway) {
