@@ -33,7 +33,7 @@ var importRules = []importRule{
 		"the nouns and rules are the vocabulary of everybody, so they depend on nobody and do no I/O"},
 	{"abt2.dev/lane", []string{"abt2.dev/lane/…"}, []string{"connectrpc.com/connect", "google.golang.org/protobuf", "google.golang.org/grpc", "go.opentelemetry.io/otel"},
 		"users of the SDK inherit what it imports: neither etcd nor the engine"},
-	{"abt2.dev/lane/disconf", nil, []string{"github.com/go-zookeeper/zk"},
+	{"abt2.dev/lane/disconf", []string{"abt2.dev/lane/zookeeper"}, []string{"github.com/go-zookeeper/zk"},
 		"programs without disconf do not inherit it, and those with it inherit neither the SDK nor the server"},
 	{"abt2.dev/lane/disconf/disconftest", nil, nil,
 		"tests of every module run disconf's client with it"},

@@ -49,6 +49,7 @@ const (
 	cli      = "abt2.dev/internal/cli"
 	server   = "abt2.dev/internal/server"
 	dns      = "abt2.dev/internal/nameserver"
+	disconf  = "abt2.dev/internal/driver/disconf"
 	drivers  = "abt2.dev/internal/driver/all"
 	builtin  = "abt2.dev/internal/driver/builtin"
 	haproxy  = "abt2.dev/internal/driver/haproxy"
@@ -79,6 +80,7 @@ var figures = []figure{
 	{what: "feed, server memory for each of 10,000 routers", measured: measure{feed, "Feed/routers=10000", "KB/router"}, bound: 80},
 	{what: "DNS, answers a second", measured: measure{dns, "AnswersBesideBare", "answers/s"}, bound: 30000, atLeast: true},
 	{what: "DNS, answers a second, to a bare server's", measured: measure{dns, "AnswersBesideBare", "ratio"}, bound: 0.9, atLeast: true},
+	{what: "disconf, 100 instances report a switch, slowest of each, p99", measured: measure{disconf, "Push/instances=100", "p99-ms"}, bound: 300},
 	{what: "commit under 2,000 requests/s, failed", measured: measure{demo, "Commit", "failed"}, bound: 0},
 	{what: "commit under 2,000 requests/s, mixed", measured: measure{demo, "Commit", "mixed"}, bound: 0},
 	{what: "commit under 2,000 requests/s, rate kept", measured: measure{demo, "Commit", "requests/s"}, bound: 1900, atLeast: true},

@@ -100,12 +100,14 @@ func (c *Centre) confirm(ctx context.Context, want map[string]values, fresh map[
 				}
 				continue
 			}
+			var changed []string
 			for client := range have[node] {
 				if dirty[path.Join(node, client)] {
-					if err := c.ask(have[node], node, client); err != nil {
-						return unreachable(err, node)
-					}
+					changed = append(changed, client)
 				}
+			}
+			if err := c.ask(have[node], node, changed); err != nil {
+				return unreachable(err, node)
 			}
 		}
 	}
@@ -159,29 +161,44 @@ func (c *Centre) look(have report, node string) error {
 		}
 	}
 	have[node] = clients
-	for _, client := range children {
-		if err := c.ask(clients, node, client); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.ask(clients, node, children)
 }
 
-// ask reads what one client reports, and watches it.
-func (c *Centre) ask(clients map[string]string, node, client string) error {
-	data, stat, _, err := c.conn.GetW(path.Join(node, client))
-	switch {
-	case errors.Is(err, zk.ErrNoNode):
-		delete(clients, client)
-		return nil
-	case err != nil:
-		return err
-	case stat.EphemeralOwner == 0:
-		delete(clients, client) // nobody's report; Compare names it
-		return nil
+// atOnce is how many questions are on their way to ZooKeeper at a time.
+const atOnce = 32
+
+// ask reads what some clients report, and watches it.
+func (c *Centre) ask(clients map[string]string, node string, which []string) error {
+	type answer struct {
+		client string
+		data   []byte
+		stat   *zk.Stat
+		err    error
 	}
-	clients[client] = string(data)
-	return nil
+	answers, slots := make(chan answer), make(chan struct{}, atOnce)
+	for _, client := range which {
+		go func() {
+			slots <- struct{}{}
+			data, stat, _, err := c.conn.GetW(path.Join(node, client))
+			<-slots
+			answers <- answer{client, data, stat, err}
+		}()
+	}
+	var failed error
+	for range which {
+		a := <-answers
+		switch {
+		case errors.Is(a.err, zk.ErrNoNode):
+			delete(clients, a.client)
+		case a.err != nil:
+			failed = a.err
+		case a.stat.EphemeralOwner == 0:
+			delete(clients, a.client) // nobody's report; Compare names it
+		default:
+			clients[a.client] = string(a.data)
+		}
+	}
+	return failed
 }
 
 // short keeps a value presentable in a message.

@@ -24,8 +24,8 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = 30 * time.Second
 
-func testContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+func testContext(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -43,7 +43,7 @@ func table(revision uint64, online abt2.EnvironmentID) abt2.Table {
 	}
 }
 
-func open(t *testing.T, e *zktest.Ensemble, owner string) *disconf.Centre {
+func open(t testing.TB, e *zktest.Ensemble, owner string) *disconf.Centre {
 	t.Helper()
 	c, err := disconf.Open(disconf.Config{
 		ZooKeeper: e.Addresses(), Prefix: "/estate/disconf", Version: "1_0_0_0", Env: "online", Owner: owner, Log: slog.New(slog.DiscardHandler),
@@ -56,13 +56,13 @@ func open(t *testing.T, e *zktest.Ensemble, owner string) *disconf.Centre {
 }
 
 // listen serves the GETs and returns the address.
-func listen(t *testing.T, c *disconf.Centre) string {
+func listen(t testing.TB, c *disconf.Centre) string {
 	srv := httptest.NewServer(c.Handler())
 	t.Cleanup(srv.Close)
 	return srv.Listener.Addr().String()
 }
 
-func apply(t *testing.T, c *disconf.Centre, tab abt2.Table) {
+func apply(t testing.TB, c *disconf.Centre, tab abt2.Table) {
 	t.Helper()
 	if err := c.Apply(testContext(t), tab); err != nil {
 		t.Fatal(err)

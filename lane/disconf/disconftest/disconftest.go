@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -68,8 +69,12 @@ func Start(t testing.TB, s Settings, keys ...string) *Client {
 
 func start(t testing.TB, s Settings, keys []string) (*Client, error) {
 	t.Helper()
-	need(t)
-	folder, err := compile(t)
+	install, source := packages, "peer/DisconfClient.java"
+	if Real() != "" {
+		install, source = realPackages, "real/DisconfClient.java"
+	}
+	needJava(t, classpath(), install)
+	folder, err := compile(t, source, classpath())
 	if err != nil {
 		return nil, err
 	}
@@ -143,21 +148,18 @@ func (c *Client) signal(s syscall.Signal) {
 	}
 }
 
-// need skips or fails a test on a machine without what the client needs.
-func need(t testing.TB) {
+// needJava skips or fails a test on a machine without a JDK or one of the jars.
+func needJava(t testing.TB, jars []string, install string) {
 	t.Helper()
-	missing, install := "", packages
-	if Real() != "" {
-		install = realPackages
-	}
+	missing := ""
 	for _, program := range []string{"javac", "java"} {
 		if _, err := exec.LookPath(program); err != nil {
 			missing = program
 		}
 	}
-	for _, path := range classpath() {
-		if _, err := os.Stat(path); err != nil {
-			missing = path
+	for _, jar := range jars {
+		if _, err := os.Stat(jar); err != nil {
+			missing = jar
 		}
 	}
 	switch {
@@ -180,22 +182,18 @@ func classpath() []string {
 	return paths
 }
 
-// compile compiles the client into a folder that ends with the test.
-func compile(t testing.TB) (folder string, err error) {
-	which := "peer"
-	if Real() != "" {
-		which = "real"
-	}
+// compile compiles a program of java into a folder that ends with the test.
+func compile(t testing.TB, source string, jars []string) (folder string, err error) {
 	work := t.TempDir()
-	source, err := sources.ReadFile("java/" + which + "/DisconfClient.java")
+	text, err := sources.ReadFile("java/" + source)
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(work, "DisconfClient.java")
-	if err := os.WriteFile(file, source, 0o600); err != nil {
+	file := filepath.Join(work, path.Base(source))
+	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return "", err
 	}
-	out, err := exec.Command("javac", "-proc:none", "-nowarn", "-encoding", "UTF-8", "-cp", join(classpath()...), "-d", work, file).CombinedOutput()
+	out, err := exec.Command("javac", "-proc:none", "-nowarn", "-encoding", "UTF-8", "-cp", join(jars...), "-d", work, file).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("javac: %w\n%s", err, out)
 	}
