@@ -305,7 +305,13 @@ func (e *Engine) replace(ctx context.Context, r *run, i abt2.Instance) (warnings
 		return nil, errors.Join(late, err, context.Cause(ctx))
 	}
 	r.report(v.Module, "healthy", "the replacement of %s is healthy", i.ID)
-	if warnings, err = e.withdraw(ctx, r, []abt2.Instance{i}); err != nil {
+	if _, err := e.publish(ctx); err != nil {
+		return nil, err
+	}
+	listed := e.awaitListed(ctx) // where callers look for instances in a registry, too
+	warnings, err = e.withdraw(ctx, r, []abt2.Instance{i})
+	warnings = append(listed, warnings...)
+	if err != nil {
 		return warnings, err
 	}
 	withoutSpare()
