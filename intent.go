@@ -14,6 +14,8 @@ const (
 	VerbClean    Verb = "clean"
 	VerbRefresh  Verb = "refresh"
 	VerbScale    Verb = "scale"
+	VerbPark     Verb = "park"
+	VerbUnpark   Verb = "unpark"
 
 	VerbInstanceStart   Verb = "instance start"
 	VerbInstanceStop    Verb = "instance stop"
@@ -28,6 +30,7 @@ type Intent struct {
 	Identity string       `json:"identity"`
 	Modules  []ModuleName `json:"modules,omitempty"` // of ship and unship
 	Share    Share        `json:"share,omitempty"`   // of commit: of this share of the visitors only
+	Session  SessionID    `json:"session,omitempty"` // of unpark: which one
 	Started  time.Time    `json:"started"`           // for display
 	// Decided is set in the same transaction as the verb's change of state: the
 	// point of no return. Before it, recovery drops the intent; after it,

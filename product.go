@@ -24,6 +24,8 @@ type Product struct {
 	Skew *Skew `json:"skew,omitempty"`
 	// Session is the product's open or committed session. Zero: none.
 	Session SessionID `json:"session,omitempty"`
+	// Parked are the sessions that are set aside, the oldest first.
+	Parked []SessionID `json:"parked,omitempty"`
 	// Unsettled is set by a switch and cleared when unversioned names and jobs
 	// have followed it. Until then the session cannot be cleaned.
 	Unsettled bool `json:"unsettled,omitempty"`

@@ -10,13 +10,23 @@ import (
 // Begin records the intent of a verb, refusing what the state does not allow.
 // Beginning the verb that is at work already attaches to it: it succeeds and
 // changes nothing. For ship and unship, modules names them; empty means all.
+// For unpark see BeginUnpark: Begin means the only parked session.
 func (s *State) Begin(name ProductName, a Actor, verb Verb, modules []ModuleName) error {
+	return s.begin(name, a, verb, modules, 0)
+}
+
+// BeginUnpark is Begin of unpark, for one parked session of several.
+func (s *State) BeginUnpark(name ProductName, a Actor, session SessionID) error {
+	return s.begin(name, a, VerbUnpark, nil, session)
+}
+
+func (s *State) begin(name ProductName, a Actor, verb Verb, modules []ModuleName, session SessionID) error {
 	p, err := s.Product(name)
 	if err != nil {
 		return err
 	}
 	if p.Intent != nil {
-		if p.Intent.Verb == verb && slices.Equal(p.Intent.Modules, modules) && p.Intent.Share == 0 {
+		if p.Intent.Verb == verb && slices.Equal(p.Intent.Modules, modules) && p.Intent.Share == 0 && (session == 0 || session == p.Intent.Session) {
 			return nil
 		}
 		return Errorf(CodeRefused, "%s by %s is at work on %s; wait for it: abt2 status", p.Intent.Verb, p.Intent.Operator, name)
@@ -26,8 +36,10 @@ func (s *State) Begin(name ProductName, a Actor, verb Verb, modules []ModuleName
 	}
 	var sess *Session
 	switch verb {
-	case VerbShip, VerbUnship, VerbCommit:
+	case VerbShip, VerbUnship, VerbCommit, VerbPark:
 		_, sess, err = s.own(name, a, SessionOpen)
+	case VerbUnpark:
+		sess, err = s.mayUnpark(p, a, session)
 	case VerbRollback:
 		want := SessionCommitted
 		if x := s.Session(name); x != nil && x.Share != 0 {
@@ -53,7 +65,13 @@ func (s *State) Begin(name ProductName, a Actor, verb Verb, modules []ModuleName
 		if len(sess.Targets) == 0 {
 			return Errorf(CodeRefused, "nothing was put; put something first: abt2 config put --op=%s --name=MODULE --path=ARTIFACT", a.Operator)
 		}
-		if c := s.clash(s.trial(p, sess, verb, modules)); c != nil {
+		if c := s.clash(s.trial(p, sess, verb, modules)); c != nil && (sess.Targets[c.first] == nil || sess.Targets[c.second] == nil) {
+			m, other := c.first, c.second
+			if sess.Targets[m] == nil {
+				m, other = other, m
+			}
+			return Errorf(CodeRefused, "%s would have the prefix %q, which %s has online; put it with another, or take it back: abt2 config drop --op=%s --name=%s", m, c.prefix, other, a.Operator, m)
+		} else if c != nil {
 			return Errorf(CodeRefused, "%s and %s would both have the prefix %q; %s them together: abt2 %s %s %s --op=%s", c.first, c.second, c.prefix, verb, verb, c.first, c.second, a.Operator)
 		}
 	case VerbCommit:
@@ -65,6 +83,9 @@ func (s *State) Begin(name ProductName, a Actor, verb Verb, modules []ModuleName
 		s.takeOver(p, sess, a)
 	}
 	p.Intent = &Intent{Verb: verb, Operator: a.Operator, Identity: a.Identity, Modules: modules, Started: a.Now}
+	if verb == VerbUnpark {
+		p.Intent.Session = sess.ID
+	}
 	return nil
 }
 
@@ -77,6 +98,10 @@ func (s *State) ready(p *Product, sess *Session, a Actor) error {
 		case TargetPut:
 			return Errorf(CodeRefused, "%s is put but not shipped; %s", m, remedy)
 		case TargetStale:
+			if t.Moved {
+				return Errorf(CodeRefused, "%s changed on both sides: users got %s while the session was parked; see that %s has what that brought, then %s",
+					m, orRemoved(s.Online(p).Modules[m]), orRemoved(t.Put), remedy)
+			}
 			return Errorf(CodeRefused, "%s was put again since it was shipped (%s, now %s); ship it: abt2 ship %s --op=%s; or take it down: abt2 unship %s --op=%s",
 				m, orRemoved(t.Shipped), orRemoved(t.Put), m, a.Operator, m, a.Operator)
 		case TargetFailed:
@@ -150,12 +175,12 @@ func (s *State) Shipped(name ProductName, a Actor, healthy []VersionID, failed m
 	for _, v := range healthy {
 		if t := sess.Targets[v.Module]; t != nil && t.Put == v {
 			before[v.Module] = *t
-			t.Shipped, t.Removed, t.Failure = v, false, ""
+			t.Shipped, t.Removed, t.Moved, t.Failure = v, false, false, ""
 		}
 	}
 	for m, t := range sess.Targets {
 		if t.Put.IsZero() && asked(m) {
-			t.Shipped, t.Removed, t.Failure = VersionID{}, true, ""
+			t.Shipped, t.Removed, t.Moved, t.Failure = VersionID{}, true, false, ""
 		}
 	}
 	s.holdBack(p, sess, before)
@@ -385,8 +410,8 @@ func (s *State) Settled(name ProductName, online EnvironmentID) {
 	}
 }
 
-// KeptArtifacts returns the digests of artifacts that a live environment, the
-// open session or one of the last releases names. All others may be removed.
+// KeptArtifacts returns the digests of artifacts that a live environment, a
+// session or one of the last releases names. All others may be removed.
 func (s *State) KeptArtifacts(releases int) map[string]bool {
 	out := map[string]bool{}
 	keep := func(v VersionID) {

@@ -18,16 +18,23 @@ func (s *State) own(name ProductName, a Actor, want SessionState) (*Product, *Se
 		return nil, nil, Errorf(CodeInvalid, "--op %q: must not be empty; say who you are: --op=NAME", "")
 	}
 	sess := s.Sessions[p.Session]
+	if parked := s.Parked(p); sess == nil && len(parked) > 0 {
+		return nil, nil, Errorf(CodeRefused, "no session is open; go on with one that is parked (%s): abt2 unpark --op=%s; or open one: abt2 start create --op=%s", parkedList(parked), a.Operator, a.Operator)
+	}
 	if sess == nil {
 		return nil, nil, Errorf(CodeRefused, "no session is open; open one: abt2 start create --op=%s", a.Operator)
 	}
 	if sess.Operator != a.Operator && !a.Takeover {
-		return nil, nil, Errorf(CodeOwner, "session %d belongs to %s (%s); ask %s, or add --takeover", sess.ID, sess.Operator, describe(sess), sess.Operator)
+		return nil, nil, ownedBy(sess)
 	}
 	if want != "" && sess.State != want {
 		return nil, nil, wrongState(sess, a)
 	}
 	return p, sess, nil
+}
+
+func ownedBy(sess *Session) error {
+	return Errorf(CodeOwner, "session %d belongs to %s (%s); ask %s, or add --takeover", sess.ID, sess.Operator, describe(sess), sess.Operator)
 }
 
 // takeOver makes the actor the owner of a session that own has let through.
@@ -44,6 +51,15 @@ func describe(sess *Session) string {
 		return string(sess.State)
 	}
 	return fmt.Sprintf("%s, %q", sess.State, sess.Description)
+}
+
+// inTheWay refuses a second session beside one that is not parked.
+func inTheWay(sess *Session) error {
+	remedy := ""
+	if sess.State == SessionOpen {
+		remedy = ", or set it aside with abt2 park --op=" + sess.Operator
+	}
+	return Errorf(CodeRefused, "session %d of %s is still there (%s); one session at a time: end it with abt2 clean --op=%s%s", sess.ID, sess.Operator, describe(sess), sess.Operator, remedy)
 }
 
 func wrongState(sess *Session, a Actor) error {
@@ -63,7 +79,7 @@ func (s *State) CreateSession(name ProductName, a Actor, description string, tok
 		return nil, Errorf(CodeInvalid, "--op %q: must not be empty; say who you are: --op=NAME", "")
 	}
 	if sess := s.Sessions[p.Session]; sess != nil {
-		return nil, Errorf(CodeRefused, "session %d of %s is still there (%s); one session at a time: end it with abt2 clean --op=%s", sess.ID, sess.Operator, describe(sess), sess.Operator)
+		return nil, inTheWay(sess)
 	}
 	s.LastSession++
 	sess := &Session{
@@ -187,7 +203,7 @@ func (s *State) target(p *Product, sess *Session, v VersionID) PutOutcome {
 		t = &Target{Prior: s.Modules[v.Module].Released}
 		sess.Targets[v.Module] = t
 	}
-	t.Put, t.Failure = v, ""
+	t.Put, t.Moved, t.Failure = v, false, ""
 	return PutOutcome{Version: v}
 }
 
@@ -238,7 +254,7 @@ func (s *State) RemoveModule(name ProductName, a Actor, m ModuleName) error {
 		t = &Target{Prior: s.Modules[m].Released}
 		sess.Targets[m] = t
 	}
-	t.Put, t.Failure = VersionID{}, ""
+	t.Put, t.Moved, t.Failure = VersionID{}, false, ""
 	s.record(a, p, "config remove", p.Online, p.Online, string(m))
 	return nil
 }

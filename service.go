@@ -72,10 +72,11 @@ type By struct {
 	Takeover bool // become the session's owner
 }
 
-// StartAnswer is the answer to: may a session be started?
+// StartAnswer is the answer to: may a session be started? Tokens are left out.
 type StartAnswer struct {
-	Free    bool     `json:"free"`
-	Session *Session `json:"session"` // what stands in the way; its token is left out
+	Free    bool      `json:"free"`
+	Session *Session  `json:"session"` // what stands in the way
+	Parked  []Session `json:"parked,omitempty"`
 }
 
 // CreateRequest opens a session.
@@ -142,7 +143,7 @@ type PlanLine struct {
 	Size   int64       `json:"size"`        // bytes of the artifact
 	Digest string      `json:"digest"`      // of the version
 	State  TargetState `json:"state"`
-	Detail string      `json:"detail,omitempty"` // why it failed
+	Detail string      `json:"detail,omitempty"` // why it failed, or has to be shipped again
 }
 
 // VerbRequest asks for a verb.
@@ -151,6 +152,7 @@ type VerbRequest struct {
 	Verb    Verb
 	Product ProductName
 	Modules []ModuleName       // ship, unship; empty: all
+	Session SessionID          // unpark; zero: the only one that is parked
 	Scale   map[ModuleName]int // scale
 	// Instances are those that instance start, stop and restart are about.
 	Instances []InstanceID
@@ -224,6 +226,7 @@ type Status struct {
 	Online    *EnvironmentStatus `json:"online"`
 	Preview   *EnvironmentStatus `json:"preview"`
 	Backup    *EnvironmentStatus `json:"backup"`
+	Parked    []ParkedStatus     `json:"parked"`
 	Instances []InstanceStatus   `json:"instances"`
 	Names     []NameStatus       `json:"names"`
 	Routers   []RouterStatus     `json:"routers"`
@@ -257,7 +260,14 @@ type SessionStatus struct {
 	Description string       `json:"description"`
 	Share       Share        `json:"share,omitempty"` // of the visitors are served from the preview
 	Created     time.Time    `json:"created"`
+	Changed     time.Time    `json:"changed"` // of State
 	Targets     []PlanLine   `json:"targets"`
+}
+
+// ParkedStatus is a session that is set aside. Preview is null if it has shipped nothing.
+type ParkedStatus struct {
+	SessionStatus
+	Preview *EnvironmentStatus `json:"preview"`
 }
 
 // EnvironmentStatus is an environment as it stands.

@@ -15,12 +15,14 @@ func (id SessionID) String() string { return strconv.FormatUint(uint64(id), 10) 
 //	none ── create ─▶ open ── commit ─▶ committed ── clean ─▶ none
 //	                  open ◀─ rollback ─ committed
 //	                  open ── clean ─▶ none
+//	                  open ── park ─▶ parked ── unpark ─▶ open
 type SessionState string
 
 // The states of a session.
 const (
 	SessionOpen      SessionState = "open"
 	SessionCommitted SessionState = "committed"
+	SessionParked    SessionState = "parked" // set aside: its preview stays up, another session may be opened
 )
 
 // Session is one release of one product.
@@ -31,9 +33,9 @@ type Session struct {
 	Identity    string                 `json:"identity"` // the credential that was shown
 	Description string                 `json:"description,omitempty"`
 	State       SessionState           `json:"state"`
-	Base        EnvironmentID          `json:"base"` // online when it was opened
+	Base        EnvironmentID          `json:"base"` // online when it was opened, or last unparked
 	Targets     map[ModuleName]*Target `json:"targets"`
-	// Token selects the preview while open and the backup while committed.
+	// Token selects the preview while open or parked and the backup while committed.
 	Token Token `json:"token"`
 	// Preview is what the session built; after commit it is online. Zero: nothing shipped.
 	Preview EnvironmentID `json:"preview,omitempty"`
@@ -54,6 +56,9 @@ type Target struct {
 	Shipped VersionID `json:"shipped,omitzero"`
 	// Removed says that the preview lacks the module.
 	Removed bool `json:"removed,omitempty"`
+	// Moved says that users have got another version of the module while the
+	// session was parked: the target must be shipped again, on top of that.
+	Moved bool `json:"moved,omitempty"`
 	// Prior is what Module.Released was before this session; rollback restores it.
 	Prior VersionID `json:"prior,omitzero"`
 	// Failure says why the last ship did not succeed. Empty: it did, or has not been tried.
@@ -67,7 +72,7 @@ type TargetState string
 const (
 	TargetPut     TargetState = "put"     // not shipped yet
 	TargetShipped TargetState = "shipped" // ready
-	TargetStale   TargetState = "stale"   // put again since it was shipped
+	TargetStale   TargetState = "stale"   // put again, or moved for users, since it was shipped
 	TargetFailed  TargetState = "failed"  // the last ship failed
 )
 
@@ -78,7 +83,7 @@ func (t *Target) State() TargetState {
 		return TargetFailed
 	case t.Put.IsZero() && t.Removed, !t.Put.IsZero() && t.Shipped == t.Put:
 		return TargetShipped
-	case !t.Shipped.IsZero(), t.Removed:
+	case !t.Shipped.IsZero(), t.Removed, t.Moved:
 		return TargetStale
 	}
 	return TargetPut

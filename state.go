@@ -16,7 +16,7 @@ type State struct {
 	Modules      map[ModuleName]*Module         `json:"modules"`
 	Versions     map[VersionID]*Version         `json:"versions"`
 	Environments map[EnvironmentID]*Environment `json:"environments"`
-	Sessions     map[SessionID]*Session         `json:"sessions"` // open and committed ones
+	Sessions     map[SessionID]*Session         `json:"sessions"` // open, committed and parked ones
 	// LastEnvironment and LastSession are the highest ids given so far.
 	LastEnvironment EnvironmentID `json:"last_environment"`
 	LastSession     SessionID     `json:"last_session"`
@@ -52,7 +52,7 @@ func NewState(epoch string) *State {
 func (s *State) Clone() *State {
 	c := *s
 	c.Products = cloneEach(s.Products, func(p Product) *Product {
-		p.Hosts, p.Retiring = slices.Clone(p.Hosts), slices.Clone(p.Retiring)
+		p.Hosts, p.Parked, p.Retiring = slices.Clone(p.Hosts), slices.Clone(p.Parked), slices.Clone(p.Retiring)
 		p.Groups = maps.Clone(p.Groups) // a list is replaced, never changed
 		if p.Intent != nil {
 			i := *p.Intent
@@ -96,7 +96,7 @@ func (s *State) Product(name ProductName) (*Product, error) {
 	return p, nil
 }
 
-// Session returns the product's session, or nil.
+// Session returns the product's open or committed session, or nil.
 func (s *State) Session(name ProductName) *Session {
 	if p := s.Products[name]; p != nil {
 		return s.Sessions[p.Session]
@@ -129,19 +129,19 @@ func (s *State) Role(id EnvironmentID) Role {
 		return RoleOnline
 	case p.Backup == id:
 		return RoleBackup
-	case s.Preview(p) == e:
+	case slices.Contains(s.Previews(p), e):
 		return RolePreview
 	}
 	return RoleRetired
 }
 
-// Live returns the environments that routers must know: online, preview,
-// backup and retiring ones of all products, by id.
+// Live returns the environments that routers must know: online, backup and
+// retiring ones of all products, and the previews of open and parked sessions, by id.
 func (s *State) Live() []*Environment {
 	ids := map[EnvironmentID]bool{}
 	for _, p := range s.Products {
 		ids[p.Online], ids[p.Backup] = true, true
-		if e := s.Preview(p); e != nil {
+		for _, e := range s.Previews(p) {
 			ids[e.ID] = true
 		}
 		for _, id := range p.Retiring {

@@ -38,6 +38,7 @@ func TestRules(t *testing.T) {
 			"share":    w.share,
 			"share2":   w.share,
 			"complete": w.complete,
+			"detour":   w.detour,
 		})
 	})
 }
@@ -193,7 +194,7 @@ func (w *walk) remove(t *rapid.T) {
 	_ = w.doAs(a, func(s *abt2.State) error { return s.RemoveModule(product, a, m) })
 }
 
-var verbs = []abt2.Verb{abt2.VerbShip, abt2.VerbShip, abt2.VerbUnship, abt2.VerbCommit, abt2.VerbCommit, abt2.VerbRollback, abt2.VerbClean, abt2.VerbRefresh}
+var verbs = []abt2.Verb{abt2.VerbShip, abt2.VerbShip, abt2.VerbUnship, abt2.VerbCommit, abt2.VerbCommit, abt2.VerbRollback, abt2.VerbClean, abt2.VerbRefresh, abt2.VerbPark, abt2.VerbUnpark}
 
 func (w *walk) begin(t *rapid.T) {
 	a, verb := w.actor(t), rapid.SampledFrom(verbs).Draw(t, "verb")
@@ -210,13 +211,16 @@ func (w *walk) beginVerb(a abt2.Actor, verb abt2.Verb, modules []abt2.ModuleName
 	if sess != nil {
 		owner = sess.Operator
 	}
+	if parked := w.s.Parked(w.s.Products[product]); verb == abt2.VerbUnpark && len(parked) == 1 {
+		owner = parked[0].Operator
+	}
 	attached := w.s.Products[product].Intent != nil
 	err := w.do(func(s *abt2.State) error { return s.Begin(product, a, verb, modules) })
 	if err != nil || attached {
 		return
 	}
 	switch verb {
-	case abt2.VerbShip, abt2.VerbUnship, abt2.VerbCommit, abt2.VerbRollback, abt2.VerbClean:
+	case abt2.VerbShip, abt2.VerbUnship, abt2.VerbCommit, abt2.VerbRollback, abt2.VerbClean, abt2.VerbPark, abt2.VerbUnpark:
 		if owner != a.Operator && !a.Takeover {
 			w.t.Fatalf("%s by %s, though the session is %s's", verb, a.Operator, owner)
 		}
@@ -288,6 +292,10 @@ func (w *walk) finish(t *rapid.T) {
 		}
 	case abt2.VerbClean:
 		_ = w.do(func(s *abt2.State) error { return s.Clean(product, now) })
+	case abt2.VerbPark:
+		w.park(now)
+	case abt2.VerbUnpark:
+		w.unpark(now)
 	}
 }
 
@@ -393,6 +401,11 @@ func (w *walk) check() {
 	if sess := s.Session(product); sess != nil && sess.State == abt2.SessionOpen && sess.Preview != 0 {
 		live[sess.Preview] = true
 	}
+	for _, sess := range s.Parked(p) {
+		if sess.Preview != 0 {
+			live[sess.Preview] = true
+		}
+	}
 	for _, id := range p.Retiring {
 		if live[id] {
 			t.Fatalf("environment %s retires and is %s", id, s.Role(id))
@@ -467,9 +480,16 @@ func (w *walk) checkTargets(p *abt2.Product) {
 func (w *walk) checkSessions(p *abt2.Product) {
 	t, s := w.t, w.s
 	for id, sess := range s.Sessions {
-		if p.Session != id || sess.Product != p.Name {
-			t.Fatalf("session %s is there although the product's is %s", id, p.Session)
+		parked := slices.Contains(p.Parked, id)
+		if sess.Product != p.Name || parked == (p.Session == id) || parked != (sess.State == abt2.SessionParked) {
+			t.Fatalf("session %s is %s although the product's is %s, parked are %v", id, sess.State, p.Session, p.Parked)
 		}
+		if e := s.Environments[sess.Preview]; parked && e != nil && (s.Role(e.ID) != abt2.RolePreview || s.Selecting(e) != sess) {
+			t.Fatalf("the preview of parked session %s is %s, selected by %+v", id, s.Role(e.ID), s.Selecting(e))
+		}
+	}
+	if !slices.IsSorted(p.Parked) || len(slices.Compact(slices.Clone(p.Parked))) != len(s.Parked(p)) {
+		t.Fatalf("parked are %v, known %d of them", p.Parked, len(s.Parked(p)))
 	}
 	if p.Session != 0 && s.Sessions[p.Session] == nil {
 		t.Fatalf("session %s is unknown", p.Session)

@@ -3,6 +3,7 @@ package abt2
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 )
 
 // Mark identifies a table. Within an epoch the higher revision is the newer
@@ -35,6 +36,21 @@ type TableProduct struct {
 	Online  EnvironmentID `json:"online"`
 	Backup  EnvironmentID `json:"backup"`
 	Preview EnvironmentID `json:"preview"`
+	// Parked are the previews of sessions that are set aside.
+	Parked []EnvironmentID `json:"parked,omitempty"`
+}
+
+// Role says what the environment, one of the product's, is to it.
+func (p *TableProduct) Role(id EnvironmentID) Role {
+	switch {
+	case id == p.Online:
+		return RoleOnline
+	case id == p.Backup:
+		return RoleBackup
+	case id == p.Preview, slices.Contains(p.Parked, id):
+		return RolePreview
+	}
+	return RoleRetired
 }
 
 // TableEnvironment is an environment as routers know it.
