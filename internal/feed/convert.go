@@ -11,9 +11,13 @@ import (
 func TableToProto(t abt2.Table) *feedpb.Table {
 	out := &feedpb.Table{Mark: markToProto(t.Mark), HighestEnvironment: uint64(t.HighestEnvironment)}
 	for _, p := range t.Products {
-		out.Products = append(out.Products, &feedpb.Product{
+		product := &feedpb.Product{
 			Name: string(p.Name), Hosts: p.Hosts, Online: uint64(p.Online), Backup: uint64(p.Backup), Preview: uint64(p.Preview),
-		})
+		}
+		for _, id := range p.Parked {
+			product.Parked = append(product.Parked, uint64(id))
+		}
+		out.Products = append(out.Products, product)
 	}
 	for _, e := range t.Environments {
 		env := &feedpb.Environment{Id: uint64(e.ID), Product: string(e.Product), WasOnline: e.WasOnline}
@@ -40,10 +44,14 @@ func TableToProto(t abt2.Table) *feedpb.Table {
 func TableFromProto(t *feedpb.Table) (abt2.Table, error) {
 	out := abt2.Table{Mark: markFromProto(t.GetMark()), HighestEnvironment: abt2.EnvironmentID(t.GetHighestEnvironment())}
 	for _, p := range t.GetProducts() {
-		out.Products = append(out.Products, abt2.TableProduct{
+		product := abt2.TableProduct{
 			Name: abt2.ProductName(p.GetName()), Hosts: p.GetHosts(),
 			Online: abt2.EnvironmentID(p.GetOnline()), Backup: abt2.EnvironmentID(p.GetBackup()), Preview: abt2.EnvironmentID(p.GetPreview()),
-		})
+		}
+		for _, id := range p.GetParked() {
+			product.Parked = append(product.Parked, abt2.EnvironmentID(id))
+		}
+		out.Products = append(out.Products, product)
 	}
 	for _, e := range t.GetEnvironments() {
 		env := abt2.TableEnvironment{ID: abt2.EnvironmentID(e.GetId()), Product: abt2.ProductName(e.GetProduct()), WasOnline: e.GetWasOnline()}

@@ -73,7 +73,7 @@ func routes() *rapid.Generator[abt2.EdgeRoutes] {
 			Products: list(rapid.Custom(func(t *rapid.T) abt2.TableProduct {
 				return abt2.TableProduct{
 					Name: product.Draw(t, "name"), Hosts: list(name).Draw(t, "hosts"),
-					Online: env.Draw(t, "online"), Backup: env.Draw(t, "backup"), Preview: env.Draw(t, "preview"),
+					Online: env.Draw(t, "online"), Backup: env.Draw(t, "backup"), Preview: env.Draw(t, "preview"), Parked: list(env).Draw(t, "parked"),
 				}
 			})).Draw(t, "products"),
 			Environments: list(rapid.Custom(func(t *rapid.T) abt2.TableEnvironment {

@@ -1474,6 +1474,7 @@ type Product struct {
 	Online        uint64                 `protobuf:"varint,3,opt,name=online,proto3" json:"online,omitempty"`
 	Backup        uint64                 `protobuf:"varint,4,opt,name=backup,proto3" json:"backup,omitempty"`
 	Preview       uint64                 `protobuf:"varint,5,opt,name=preview,proto3" json:"preview,omitempty"`
+	Parked        []uint64               `protobuf:"varint,6,rep,packed,name=parked,proto3" json:"parked,omitempty"` // previews of sessions that are set aside
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1541,6 +1542,13 @@ func (x *Product) GetPreview() uint64 {
 		return x.Preview
 	}
 	return 0
+}
+
+func (x *Product) GetParked() []uint64 {
+	if x != nil {
+		return x.Parked
+	}
+	return nil
 }
 
 // Environment is an immutable map from module to version.
@@ -2061,13 +2069,14 @@ const file_feedpb_feed_proto_rawDesc = "" +
 	"\fenvironments\x18\t \x03(\v2\x19.abt2.feed.v1.EnvironmentR\fenvironments\x121\n" +
 	"\bversions\x18\n" +
 	" \x03(\v2\x15.abt2.feed.v1.VersionR\bversions\x12(\n" +
-	"\x05names\x18\v \x03(\v2\x12.abt2.feed.v1.NameR\x05namesJ\x04\b\f\x10\x10\"}\n" +
+	"\x05names\x18\v \x03(\v2\x12.abt2.feed.v1.NameR\x05namesJ\x04\b\f\x10\x10\"\x95\x01\n" +
 	"\aProduct\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05hosts\x18\x02 \x03(\tR\x05hosts\x12\x16\n" +
 	"\x06online\x18\x03 \x01(\x04R\x06online\x12\x16\n" +
 	"\x06backup\x18\x04 \x01(\x04R\x06backup\x12\x18\n" +
-	"\apreview\x18\x05 \x01(\x04R\apreview\"r\n" +
+	"\apreview\x18\x05 \x01(\x04R\apreview\x12\x16\n" +
+	"\x06parked\x18\x06 \x03(\x04R\x06parked\"r\n" +
 	"\vEnvironment\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x1a\n" +

@@ -110,15 +110,21 @@ func (b *builder) product(p *feedpb.Product) error {
 	for _, h := range out.Hosts {
 		b.hosts[canonicalHost(h)] = out
 	}
-	for _, r := range []struct {
+	out.Parked = make([]*Environment, len(p.GetParked()))
+	type part struct {
 		id   uint64
 		role Role
 		dst  **Environment
-	}{
+	}
+	var parts []part
+	for i, id := range p.GetParked() {
+		parts = append(parts, part{id, RolePreview, &out.Parked[i]})
+	}
+	for _, r := range append(parts, []part{
 		{p.GetPreview(), RolePreview, &out.Preview},
 		{p.GetBackup(), RoleBackup, &out.Backup},
 		{p.GetOnline(), RoleOnline, &out.Online}, // last: it wins should one environment have two roles
-	} {
+	}...) {
 		if r.id == 0 {
 			continue
 		}

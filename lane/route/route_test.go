@@ -12,7 +12,8 @@ import (
 	"abt2.dev/lane/route"
 )
 
-// shop has a product with online 42, preview 43 and backup 41, and 40 retiring.
+// shop has a product with online 42, preview 43, backup 41, parked previews 44
+// and 45, and 40 retiring.
 func shop(revision uint64) *feedpb.Table {
 	instances := func(version string, n int) (out []*feedpb.Instance) {
 		for i := range n {
@@ -27,7 +28,7 @@ func shop(revision uint64) *feedpb.Table {
 		Mark:               &feedpb.Mark{Epoch: "e", Revision: revision},
 		HighestEnvironment: 50,
 		Products: []*feedpb.Product{
-			{Name: "default", Online: 42, Backup: 41, Preview: 43},
+			{Name: "default", Online: 42, Backup: 41, Preview: 43, Parked: []uint64{44, 45}},
 			{Name: "other", Hosts: []string{"Other.example", "::1"}, Online: 50},
 		},
 		Environments: []*feedpb.Environment{
@@ -35,6 +36,8 @@ func shop(revision uint64) *feedpb.Table {
 			{Id: 41, Product: "default", Versions: []string{"web@1", "order@2"}, WasOnline: true},
 			{Id: 42, Product: "default", Versions: []string{"web@1", "api@1", "order@3", "stock@1"}, WasOnline: true},
 			{Id: 43, Product: "default", Versions: []string{"web@1", "api@2", "order@4", "stock@2"}},
+			{Id: 44, Product: "default", Versions: []string{"web@1", "stock@2"}},
+			{Id: 45, Product: "default", Versions: []string{"web@1", "stock@3"}},
 			{Id: 50, Product: "other", Versions: []string{"order@3"}, WasOnline: true},
 		},
 		Versions: []*feedpb.Version{
@@ -47,6 +50,7 @@ func shop(revision uint64) *feedpb.Table {
 			version("order@4", "service", "", "none", 0),
 			version("stock@1", "service", "", "online", 2),
 			version("stock@2", "service", "", "online", 0),
+			version("stock@3", "service", "", "none", 1),
 		},
 		Names: []*feedpb.Name{{Module: "order", Product: "default", Address: "127.0.0.1:7001"}},
 	}
@@ -244,7 +248,7 @@ func TestRoute(t *testing.T) {
 
 func TestRolesAndNaming(t *testing.T) {
 	s := newShop(t).Snapshot()
-	for env, want := range map[uint64]route.Role{40: route.RoleRetired, 41: route.RoleBackup, 42: route.RoleOnline, 43: route.RolePreview, 50: route.RoleOnline} {
+	for env, want := range map[uint64]route.Role{40: route.RoleRetired, 41: route.RoleBackup, 42: route.RoleOnline, 43: route.RolePreview, 44: route.RolePreview, 45: route.RolePreview, 50: route.RoleOnline} {
 		if e, err := s.Environment(env); err != nil || e.Role != want {
 			t.Errorf("%d: got %v, %v, want %s", env, e, err, want)
 		}
@@ -257,6 +261,8 @@ func TestRolesAndNaming(t *testing.T) {
 		{"web@1", "default", 42}, // in all three: online first
 		{"order@2", "default", 41},
 		{"order@4", "default", 43},
+		{"stock@2", "default", 43}, // the open session's goes first
+		{"stock@3", "default", 45},
 		{"order@1", "default", 0}, // only retiring
 		{"order@3", "other", 50},
 		{"order@2", "other", 0},

@@ -42,6 +42,7 @@ type Product struct {
 	Online  *Environment
 	Backup  *Environment
 	Preview *Environment
+	Parked  []*Environment // previews of sessions that are set aside; their Role is preview, too
 }
 
 // Environment is an immutable map from module to version.
@@ -131,21 +132,32 @@ func (s *Snapshot) Environment(id uint64) (*Environment, error) {
 
 // Naming returns the environment that a request without a stamp belongs to, at
 // the first router that knows its own version: of the home product, the first
-// of online, backup and preview that names the version. The error is an Error
-// of reason NoVersion.
+// of online, backup, preview and parked previews that names the version. The
+// error is an Error of reason NoVersion.
 func (s *Snapshot) Naming(version, product string) (*Environment, error) {
 	if p := s.products[product]; p != nil {
 		module, _, _ := strings.Cut(version, "@")
 		for _, e := range [...]*Environment{p.Online, p.Backup, p.Preview} {
-			if e == nil {
-				continue
+			if e.names(module, version) {
+				return e, nil
 			}
-			if v := e.versions[module]; v != nil && v.ID == version {
+		}
+		for _, e := range p.Parked {
+			if e.names(module, version) {
 				return e, nil
 			}
 		}
 	}
 	return nil, &Error{Reason: NoVersion, Module: version}
+}
+
+// names reports whether the environment, nil included, names the version.
+func (e *Environment) names(module, version string) bool {
+	if e == nil {
+		return false
+	}
+	v := e.versions[module]
+	return v != nil && v.ID == version
 }
 
 // Version returns the environment's version of a module, nil if it has none.

@@ -255,6 +255,8 @@ func edgeSelectsByToken(t *testing.T, g *gateway) {
 	// The module's own answer does not decide what is said.
 	res := g.get(t, "/?header=Abt2-Served:9+forged&header=Cache-Control:public", http.Header{"Abt2-Token": {preview}})
 	check("contradicted", res, "2", "2 preview")
+	g.apply(t, func(tb *abt2.Table) { tb.Products[0].Preview, tb.Products[0].Parked = 0, []abt2.EnvironmentID{2, 4} }, nil)
+	check("its session is set aside", g.get(t, "/", http.Header{"Abt2-Token": {preview}}), "2", "2 preview")
 	g.apply(t, nil, map[abt2.Token]abt2.EnvironmentID{}) // tokens go
 	check("token gone", g.get(t, "/", http.Header{"Abt2-Token": {preview}}), "1", "1 online")
 }

@@ -218,7 +218,7 @@ func find(routes *abt2.EdgeRoutes, r *http.Request, lost bool) (d destination, s
 		}
 	}
 	if token != "" {
-		d.served = d.env.ID.String() + " " + string(roleOf(p, d.env.ID))
+		d.served = d.env.ID.String() + " " + string(p.Role(d.env.ID))
 	}
 	v := moduleOf(t, d.env, r.URL.Path)
 	if v == nil {
@@ -256,18 +256,6 @@ func productOf(t *abt2.Table, host string) *abt2.TableProduct {
 		}
 	}
 	return fallback
-}
-
-func roleOf(p *abt2.TableProduct, id abt2.EnvironmentID) abt2.Role {
-	switch id {
-	case p.Online:
-		return abt2.RoleOnline
-	case p.Backup:
-		return abt2.RoleBackup
-	case p.Preview:
-		return abt2.RolePreview
-	}
-	return abt2.RoleRetired
 }
 
 func environmentOf(t *abt2.Table, id abt2.EnvironmentID) *abt2.TableEnvironment {

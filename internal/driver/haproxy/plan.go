@@ -292,20 +292,8 @@ func (c *compiler) token(digest abt2.TokenDigest, id abt2.EnvironmentID) error {
 	if e == nil || c.products[e.Product] == nil {
 		return abt2.Errorf(abt2.CodeInvalid, "a token selects environment %d, which the table lacks", id)
 	}
-	c.entries[keyToken+string(digest)] = string(e.Product) + "|" + c.keys[id] + "|" + string(roleOf(c.products[e.Product], id))
+	c.entries[keyToken+string(digest)] = string(e.Product) + "|" + c.keys[id] + "|" + string(c.products[e.Product].Role(id))
 	return nil
-}
-
-func roleOf(p *abt2.TableProduct, id abt2.EnvironmentID) abt2.Role {
-	switch id {
-	case p.Online:
-		return abt2.RoleOnline
-	case p.Backup:
-		return abt2.RoleBackup
-	case p.Preview:
-		return abt2.RolePreview
-	}
-	return abt2.RoleRetired
 }
 
 // lines returns the entries as lines of a map file, sorted.
