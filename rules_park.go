@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// sessions returns the product's sessions that hold an environment: its open or
+// SessionsOf returns the product's sessions that hold an environment: its open or
 // committed one first, then those that are parked, the oldest first.
-func (s *State) sessions(p *Product) []*Session {
+func (s *State) SessionsOf(p *Product) []*Session {
 	var out []*Session
 	if sess := s.Sessions[p.Session]; sess != nil {
 		out = append(out, sess)
@@ -32,7 +32,7 @@ func (s *State) Parked(p *Product) []*Session {
 // open session's first.
 func (s *State) Previews(p *Product) []*Environment {
 	var out []*Environment
-	for _, sess := range s.sessions(p) {
+	for _, sess := range s.SessionsOf(p) {
 		if e := s.Environments[sess.Preview]; e != nil && sess.State != SessionCommitted {
 			out = append(out, e)
 		}
@@ -46,7 +46,7 @@ func (s *State) Selecting(e *Environment) *Session {
 	if p == nil {
 		return nil
 	}
-	for _, sess := range s.sessions(p) {
+	for _, sess := range s.SessionsOf(p) {
 		if s.Selected(sess) == e.ID {
 			return sess
 		}

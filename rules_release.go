@@ -36,8 +36,12 @@ func (s *State) begin(name ProductName, a Actor, verb Verb, modules []ModuleName
 	}
 	var sess *Session
 	switch verb {
-	case VerbShip, VerbUnship, VerbCommit, VerbPark:
+	case VerbShip, VerbUnship, VerbCommit:
 		_, sess, err = s.own(name, a, SessionOpen)
+	case VerbPark:
+		if _, sess, err = s.own(name, a, SessionOpen); err == nil && sess.Share != 0 {
+			err = Errorf(CodeRefused, "%s of the visitors are in the session's preview; take them back first: abt2 rollback --op=%s", sess.Share, a.Operator)
+		}
 	case VerbUnpark:
 		sess, err = s.mayUnpark(p, a, session)
 	case VerbRollback:

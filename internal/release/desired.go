@@ -43,9 +43,14 @@ func desiredRoutes(s *abt2.State, running []abt2.Instance, last abt2.Table) abt2
 		if e := s.Preview(p); e != nil {
 			tp.Preview = e.ID
 		}
+		for _, sess := range s.Parked(p) {
+			if sess.Preview != 0 {
+				tp.Parked = append(tp.Parked, sess.Preview)
+			}
+		}
 		t.Products = append(t.Products, tp)
-		if sess := s.Session(name); sess != nil {
-			if id := selected(p, sess); id != 0 {
+		for _, sess := range s.SessionsOf(p) {
+			if id := s.Selected(sess); id != 0 {
 				digest := sess.Token.Digest()
 				tokens[digest], whole[digest] = id, sess.Token
 			}
@@ -76,20 +81,13 @@ func desiredRoutes(s *abt2.State, running []abt2.Instance, last abt2.Table) abt2
 	return abt2.EdgeRoutes{Table: t, Tokens: tokens, Whole: whole, Shares: shares, Skew: skew}
 }
 
-// selected is the environment that the session's token selects: the preview
-// while it is open, the backup once it is committed.
-func selected(p *abt2.Product, sess *abt2.Session) abt2.EnvironmentID {
-	if sess.State == abt2.SessionCommitted {
-		return p.Backup
-	}
-	return sess.Preview
-}
-
 // wasOnline reports whether users may have been served from the environment.
 func wasOnline(s *abt2.State, e *abt2.Environment) bool {
 	p := s.Products[e.Product]
-	if sess := s.Session(e.Product); sess != nil && sess.WasOnline == e.ID {
-		return true
+	for _, sess := range s.SessionsOf(p) {
+		if sess.WasOnline == e.ID {
+			return true
+		}
 	}
 	return e.ID == p.Online || e.ID == p.Backup || slices.Contains(s.Releases, e.ID)
 }
@@ -139,7 +137,7 @@ func namedVersions(s *abt2.State) map[abt2.VersionID]int {
 				out[v] = scaleOf(s, v)
 			}
 		}
-		if e := s.Preview(p); e != nil {
+		for _, e := range s.Previews(p) {
 			for _, v := range e.Modules {
 				if runsInPreview(s.Versions[v]) {
 					out[v] = scaleOf(s, v)

@@ -67,6 +67,10 @@ func (e *Engine) steps(ctx context.Context, before, s *abt2.State, r *run) ([]st
 		err = s.SetScale(q.Product, r.actor, q.Scale)
 	case abt2.VerbInstanceStart, abt2.VerbInstanceStop, abt2.VerbInstanceRestart:
 		return e.instanceSteps(s, q)
+	case abt2.VerbPark:
+		err = s.Park(q.Product, r.actor)
+	case abt2.VerbUnpark:
+		err = s.Unpark(q.Product, r.actor)
 	case abt2.VerbRefresh:
 		return e.mendingSteps(ctx, s, q)
 	}
@@ -93,6 +97,9 @@ func (e *Engine) steps(ctx context.Context, before, s *abt2.State, r *run) ([]st
 	}
 	if p.Online != old.Online {
 		steps = append(steps, fmt.Sprintf("move every user from environment %d to %d", old.Online, p.Online))
+	}
+	if sess := s.Session(q.Product); q.Verb == abt2.VerbUnpark && sess != nil {
+		steps = append(steps, unparkWarnings(s, sess)...)
 	}
 	for _, v := range sortedVersions(was) {
 		switch {

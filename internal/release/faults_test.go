@@ -118,6 +118,19 @@ var faultCases = []faultCase{
 	{"clean an abandoned session", second(abt2.VerbShip), verb(abt2.VerbClean), nil, func(s *abt2.State, p *abt2.Product) bool {
 		return number(s, p.Online, "web") == 1 && p.Backup == 0 && s.Session(p.Name) == nil
 	}},
+	{"park", second(abt2.VerbShip), verb(abt2.VerbPark), nil, func(s *abt2.State, p *abt2.Product) bool {
+		parked := s.Parked(p)
+		return p.Session == 0 && len(parked) == 1 && number(s, parked[0].Preview, "web") == 2
+	}},
+	{"unpark", func(w *trial) {
+		second(abt2.VerbShip, abt2.VerbPark)(w)
+		w.put("-c", "order")
+		w.run(released...)
+	}, verb(abt2.VerbUnpark), nil, func(s *abt2.State, p *abt2.Product) bool {
+		sess := s.Session(p.Name)
+		return len(p.Parked) == 0 && number(s, p.Online, "order") == 3 && sess.Base == p.Online &&
+			number(s, sess.Preview, "web") == 2 && number(s, sess.Preview, "order") == 3 && sess.Targets["order"].State() == abt2.TargetStale
+	}},
 	{"refresh", func(w *trial) {
 		second(abt2.VerbShip)(w)
 		// Somebody ends one of two instances, behind the engine's back.

@@ -119,11 +119,14 @@ func (e *Engine) tellHooks(r *run) {
 func (e *Engine) hookCall(s *abt2.State, r *run) abt2.HookCall {
 	q := r.request
 	p, sess := s.Products[q.Product], s.Session(q.Product)
+	if q.Verb == abt2.VerbUnpark && sess == nil {
+		sess, _ = s.FindParked(p, q.Session) // begin has found it
+	}
 	c := abt2.HookCall{
 		Format: abt2.HookFormat, When: abt2.HookBefore, Verb: q.Verb, Product: q.Product,
 		Operator: r.actor.Operator, Identity: r.actor.Identity, From: p.Online, To: p.Online,
 		Modules: append([]abt2.ModuleName{}, q.Modules...), Scale: maps.Clone(q.Scale), Force: q.Force, Prune: q.Prune,
-		Plan: []abt2.PlanLine{}, Edge: e.EdgeURL, Cookie: e.cookie(p, sess),
+		Plan: []abt2.PlanLine{}, Edge: e.EdgeURL, Cookie: e.cookie(s, sess),
 	}
 	if sess == nil {
 		return c

@@ -79,8 +79,8 @@ func (r *run) follow(ctx context.Context, progress func(abt2.Progress)) (abt2.Ou
 
 // same reports whether a request asks for what the run does already.
 func (r *run) same(q abt2.VerbRequest) bool {
-	return r.request.Verb == q.Verb && r.request.Operator == q.Operator && slices.Equal(r.request.Modules, q.Modules) && r.request.Share == q.Share &&
-		slices.Equal(r.request.Instances, q.Instances)
+	return r.request.Verb == q.Verb && r.request.Operator == q.Operator && r.request.Session == q.Session && r.request.Share == q.Share &&
+		slices.Equal(r.request.Modules, q.Modules) && slices.Equal(r.request.Instances, q.Instances)
 }
 
 // Run implements abt2.Service.
@@ -244,6 +244,10 @@ func (e *Engine) carryOut(ctx context.Context, r *run, s *abt2.State) (abt2.Outc
 		return e.refresh(ctx, r)
 	case abt2.VerbScale:
 		return e.scale(ctx, r)
+	case abt2.VerbPark:
+		return e.park(ctx, r, s)
+	case abt2.VerbUnpark:
+		return e.unpark(ctx, r)
 	case abt2.VerbInstanceStart:
 		return e.startInstances(ctx, r)
 	case abt2.VerbInstanceStop:
@@ -265,7 +269,7 @@ func (e *Engine) alreadyDone(s *abt2.State, r *run) *abt2.Outcome {
 		return nil
 	}
 	is := func(from, to abt2.EnvironmentID, next string) *abt2.Outcome {
-		return &abt2.Outcome{Same: true, From: from, To: to, Next: next, Cookie: e.cookie(p, sess), Link: e.link(p, sess)}
+		return &abt2.Outcome{Same: true, From: from, To: to, Next: next, Cookie: e.cookie(s, sess), Link: e.link(s, sess)}
 	}
 	switch {
 	case q.Share != 0:
@@ -287,6 +291,14 @@ func (e *Engine) alreadyDone(s *abt2.State, r *run) *abt2.Outcome {
 		return out
 	case q.Verb == abt2.VerbRollback && sess != nil && sess.State == abt2.SessionOpen && sess.WasOnline != 0:
 		return is(sess.WasOnline, p.Online, nextFor(s, q.Product, q.Operator))
+	case q.Verb == abt2.VerbUnpark && unparkedAlready(s, q):
+		out := is(p.Online, sess.Preview, nextFor(s, q.Product, q.Operator))
+		out.Warnings = unparkWarnings(s, sess)
+		return out
+	case q.Verb == abt2.VerbPark:
+		if sess = parkedAlready(s, q); sess != nil {
+			return is(p.Online, sess.Preview, nextFor(s, q.Product, q.Operator))
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package release_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,6 +76,23 @@ func (w *world) online(t *testing.T) abt2.EnvironmentID {
 		t.Fatal(err)
 	}
 	return s.Products[abt2.DefaultProduct].Online
+}
+
+func TestParkWhileShippingIsRefused(t *testing.T) {
+	w := opened(t)
+	w.edge.cut(true)
+	ship := w.begin(t, t.Context(), w.ask(abt2.VerbShip), "confirm")
+	_, err := w.engine.Run(t.Context(), w.ask(abt2.VerbPark), nil)
+	if abt2.CodeOf(err) != abt2.CodeRefused || !strings.Contains(err.Error(), "ship by ann is at work") {
+		t.Errorf("park: %v, want refused, naming what is at work", err)
+	}
+	w.edge.cut(false)
+	if got := <-ship; got.err != nil {
+		t.Error(got.err)
+	}
+	if _, err := w.engine.Run(t.Context(), w.ask(abt2.VerbPark), nil); err != nil {
+		t.Errorf("park after it: %v", err)
+	}
 }
 
 func TestRollbackCancelsAnUnflippedCommit(t *testing.T) {

@@ -142,6 +142,9 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 		var a abt2.StartAnswer
 		if a, err = w.engine.Start(ctx, abt2.DefaultProduct); err == nil {
 			fmt.Fprintf(&out, "free: %v\n", a.Free)
+			for _, s := range a.Parked {
+				fmt.Fprintf(&out, "session %d of %s is %s\n", s.ID, s.Operator, s.State)
+			}
 		}
 	case "create":
 		var s abt2.Session
@@ -159,9 +162,14 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 		var lines []abt2.PlanLine
 		lines, err = w.engine.Plan(ctx, abt2.PlanRequest{By: by, Product: abt2.DefaultProduct})
 		for _, l := range lines {
-			fmt.Fprintf(&out, "%s: %s → %s %s\n", l.Module, or(l.From.String(), "none"), or(l.To.String(), "none"), l.State)
+			fmt.Fprintf(&out, "%s: %s → %s %s\n", l.Module, or(l.From.String(), "none"), or(l.To.String(), "none"), strings.TrimSuffix(string(l.State)+": "+l.Detail, ": "))
 		}
-	case "ship", "unship", "commit", "rollback", "clean", "refresh":
+	case "ship", "unship", "commit", "rollback", "clean", "refresh", "park", "unpark":
+		if d.HasArg("session") {
+			var id uint64
+			d.ScanArgs(t, "session", &id)
+			req.Session = abt2.SessionID(id)
+		}
 		err = w.verb(ctx, &out, req)
 	case "scale":
 		req.Modules, req.Scale = nil, map[abt2.ModuleName]int{}
@@ -435,7 +443,12 @@ func (w *world) status(ctx context.Context, out io.Writer) error {
 	for _, l := range s.Limits {
 		fmt.Fprintf(out, "limit: %s\n", l)
 	}
-	for _, e := range []*abt2.EnvironmentStatus{s.Online, s.Preview, s.Backup} {
+	envs := []*abt2.EnvironmentStatus{s.Online, s.Preview, s.Backup}
+	for _, p := range s.Parked {
+		fmt.Fprintf(out, "session %d of %s is %s\n", p.ID, p.Operator, p.State)
+		envs = append(envs, p.Preview)
+	}
+	for _, e := range envs {
 		if e == nil {
 			continue
 		}

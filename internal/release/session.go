@@ -24,11 +24,15 @@ func (e *Engine) Start(ctx context.Context, product abt2.ProductName) (abt2.Star
 		return abt2.StartAnswer{}, err
 	}
 	sess := s.Session(product)
-	if sess == nil {
-		return abt2.StartAnswer{Free: true}, nil
+	out := abt2.StartAnswer{Free: sess == nil, Session: sess}
+	if sess != nil {
+		sess.Token = ""
 	}
-	sess.Token = ""
-	return abt2.StartAnswer{Session: sess}, nil
+	for _, x := range s.Parked(s.Products[product]) {
+		x.Token = ""
+		out.Parked = append(out.Parked, *x)
+	}
+	return out, nil
 }
 
 // Create implements abt2.Service.
@@ -143,6 +147,9 @@ func planLines(s *abt2.State, sess *abt2.Session) []abt2.PlanLine {
 	for _, name := range sortedModules(sess.Targets) {
 		t := sess.Targets[name]
 		line := abt2.PlanLine{Module: name, From: base.Modules[name], To: t.Put, State: t.State(), Detail: t.Failure}
+		if t.Moved && t.Failure == "" {
+			line.Detail = movedText(s, sess, name)
+		}
 		if v := s.Versions[t.Put]; v != nil {
 			line.Size, line.Digest = v.Artifact.Size, v.Digest
 		}

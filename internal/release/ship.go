@@ -185,11 +185,15 @@ func (e *Engine) previewChanged(ctx context.Context, r *run, s *abt2.State, out 
 		return out, err
 	}
 	out.Edges = e.confirmedEdges(mark)
-	out.Cookie, out.Link = e.cookie(p, sess), e.link(p, sess)
+	out.Cookie, out.Link = e.cookie(s, sess), e.link(s, sess)
 	out.Next = nextFor(s, q.Product, q.Operator)
 	switch {
 	case len(out.Unconfirmed) > 0:
-		return out, abt2.Errorf(abt2.CodeFailed, "the preview is up, but its cookie is not confirmed by %v; when that is back, repeat: abt2 %s all --op=%s", out.Unconfirmed, q.Verb, q.Operator)
+		again := fmt.Sprintf("abt2 %s all", q.Verb)
+		if q.Verb == abt2.VerbUnpark {
+			again = "abt2 refresh" // it is done: repeating it would ask nobody
+		}
+		return out, abt2.Errorf(abt2.CodeFailed, "the preview is up, but its cookie is not confirmed by %v; when that is back, repeat: %s --op=%s", out.Unconfirmed, again, q.Operator)
 	case len(out.Failed) > 0:
 		return out, shipFailed(out.Failed)
 	}

@@ -30,16 +30,14 @@ func (e *Engine) Status(ctx context.Context, product abt2.ProductName) (abt2.Sta
 	}
 	out := abt2.Status{
 		Product: product, Running: p.Intent, Unsettled: p.Unsettled, Faults: e.Faults != nil, Routers: e.Routers.Statuses(),
-		Online: e.environment(s, p.Online), Missing: e.missing(s), Instances: []abt2.InstanceStatus{}, Names: []abt2.NameStatus{}, Edges: []string{},
+		Online: e.environment(s, p.Online), Parked: e.parkedStatuses(s, p), Missing: e.missing(s), Instances: []abt2.InstanceStatus{}, Names: []abt2.NameStatus{}, Edges: []string{},
 	}
 	sess := s.Session(product)
-	operator := "NAME"
+	operator := anybody
 	if sess != nil {
 		operator = sess.Operator
-		out.Session = &abt2.SessionStatus{
-			ID: sess.ID, State: sess.State, Operator: sess.Operator, Description: sess.Description,
-			Share: sess.Share, Created: sess.Created, Targets: planLines(s, sess),
-		}
+		x := sessionStatus(s, sess)
+		out.Session = &x
 	}
 	if prev := s.Preview(p); prev != nil {
 		out.Preview = e.environment(s, prev.ID)
@@ -98,29 +96,31 @@ func (e *Engine) Environment(ctx context.Context, id abt2.EnvironmentID) (abt2.E
 func (e *Engine) environment(s *abt2.State, id abt2.EnvironmentID) *abt2.EnvironmentStatus {
 	env := s.Environments[id]
 	out := &abt2.EnvironmentStatus{ID: id, Product: env.Product, Role: s.Role(id), Modules: env.Modules}
-	p := s.Products[env.Product]
-	if sess := s.Session(env.Product); sess != nil && selected(p, sess) == id {
-		out.Cookie, out.Link = e.cookie(p, sess), e.link(p, sess)
+	if sess := s.Selecting(env); sess != nil {
+		out.Cookie, out.Link = e.cookie(s, sess), e.link(s, sess)
 	}
 	return out
 }
 
 // cookie is what a browser needs to see the environment that the session's
 // token selects; empty if it selects none.
-func (e *Engine) cookie(p *abt2.Product, sess *abt2.Session) string {
-	if sess == nil || selected(p, sess) == 0 {
+func (e *Engine) cookie(s *abt2.State, sess *abt2.Session) string {
+	if sess == nil || s.Selected(sess) == 0 {
 		return ""
 	}
 	return "abt2=" + string(sess.Token)
 }
 
 // link sets that cookie in the browser that opens it.
-func (e *Engine) link(p *abt2.Product, sess *abt2.Session) string {
-	if sess == nil || selected(p, sess) == 0 {
+func (e *Engine) link(s *abt2.State, sess *abt2.Session) string {
+	if sess == nil || s.Selected(sess) == 0 {
 		return ""
 	}
 	return e.EdgeURL + abt2.ReservedPrefix + "/enter?token=" + string(sess.Token) + "&to=/"
 }
+
+// anybody stands for an operator that is not known.
+const anybody = "NAME"
 
 // nextFor names the commands that lead on from where the product stands.
 func nextFor(s *abt2.State, product abt2.ProductName, operator string) string {
@@ -128,10 +128,10 @@ func nextFor(s *abt2.State, product abt2.ProductName, operator string) string {
 	if product != abt2.DefaultProduct {
 		op += " --product=" + string(product)
 	}
-	sess := s.Session(product)
+	sess, parked := s.Session(product), s.Parked(s.Products[product])
 	switch {
 	case sess == nil:
-		return "abt2 start create" + op + " to begin a release"
+		return nextParked(parked, operator, op)
 	case sess.State == abt2.SessionCommitted:
 		return fmt.Sprintf("abt2 clean%s to end the session, or abt2 rollback%s to go back", op, op)
 	case len(sess.Targets) == 0:

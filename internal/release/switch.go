@@ -108,7 +108,7 @@ func (e *Engine) turn(ctx context.Context, r *run, out abt2.Outcome, rule func(*
 	if err != nil {
 		return abt2.Outcome{}, abt2.Mark{}, err
 	}
-	p, sess := s.Products[q.Product], s.Session(q.Product)
+	sess := s.Session(q.Product)
 	mark, err := e.publish(ctx)
 	if err != nil {
 		return out, mark, err
@@ -128,7 +128,7 @@ func (e *Engine) turn(ctx context.Context, r *run, out abt2.Outcome, rule func(*
 		out.Switched = c.edgesAt.Sub(begun) // who has not confirmed is named; waiting for it was no part of the switch
 	}
 	out.Edges = e.confirmedEdges(mark)
-	out.Cookie, out.Link = e.cookie(p, sess), e.link(p, sess)
+	out.Cookie, out.Link = e.cookie(s, sess), e.link(s, sess)
 	return out, mark, nil
 }
 

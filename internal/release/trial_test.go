@@ -3,6 +3,7 @@ package release_test
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -147,8 +148,9 @@ func verb(v abt2.Verb) abt2.VerbRequest {
 	return abt2.VerbRequest{By: abt2.By{Operator: "ann"}, Verb: v, Product: abt2.DefaultProduct, Yes: true}
 }
 
-// put opens a session, unless there is one, and puts builds of all modules.
-func (w *trial) put(build string) {
+// put opens a session, unless there is one, and puts builds of these modules,
+// or of all.
+func (w *trial) put(build string, only ...abt2.ModuleName) {
 	w.t.Helper()
 	w.alive()
 	ctx, by := context.Background(), abt2.By{Operator: "ann"}
@@ -160,6 +162,9 @@ func (w *trial) put(build string) {
 	}
 	q := abt2.PutRequest{By: by, Product: abt2.DefaultProduct, Init: len(s.Releases) == 0}
 	for module, yaml := range map[abt2.ModuleName]string{"web": "kind=edge prefix=/", "order": "kind=service", "report": "kind=job"} {
+		if len(only) > 0 && !slices.Contains(only, module) {
+			continue
+		}
 		if q.Init && module != "report" {
 			yaml += " instances=2"
 		}

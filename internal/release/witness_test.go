@@ -153,14 +153,14 @@ func (g *gateway) checkInstances(t *testing.T, p *fake.Platform) {
 	}
 }
 
-// checkTokens: the session's token selects its preview, or its backup once
+// checkTokens: a session's token selects its preview, or its backup once
 // committed, and no other token selects anything.
 func (g *gateway) checkTokens(t *testing.T, s *abt2.State) {
 	t.Helper()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	want := map[abt2.TokenDigest]abt2.EnvironmentID{}
-	if sess := s.Session(abt2.DefaultProduct); sess != nil {
+	for _, sess := range s.Sessions {
 		id := sess.Preview
 		if sess.State == abt2.SessionCommitted {
 			id = s.Products[abt2.DefaultProduct].Backup

@@ -57,8 +57,10 @@ func homeOf(s *abt2.State, v abt2.VersionID) abt2.ProductName {
 		return m.Owner
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Products)) {
-		if sess := s.Session(name); sess != nil && sess.Targets[v.Module] != nil {
-			return name
+		for _, sess := range s.SessionsOf(s.Products[name]) {
+			if sess.Targets[v.Module] != nil {
+				return name
+			}
 		}
 		if s.Online(s.Products[name]).Names(v) {
 			return name

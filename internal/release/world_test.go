@@ -100,7 +100,11 @@ func (e *edge) describe() string {
 	defer e.mu.Unlock()
 	var b strings.Builder
 	for _, p := range e.routes.Table.Products {
-		fmt.Fprintf(&b, "%s: online %d, preview %d, backup %d, %d tokens\n", p.Name, p.Online, p.Preview, p.Backup, len(e.routes.Tokens))
+		fmt.Fprintf(&b, "%s: online %d, preview %d, backup %d, ", p.Name, p.Online, p.Preview, p.Backup)
+		if len(p.Parked) > 0 {
+			fmt.Fprintf(&b, "parked %v, ", p.Parked)
+		}
+		fmt.Fprintf(&b, "%d tokens\n", len(e.routes.Tokens))
 		if s, ok := e.routes.Shares[p.Name]; ok {
 			fmt.Fprintf(&b, "  %s of the visitors in %d, chosen by session %s\n", s.Share, s.Environment, s.Salt)
 		}
