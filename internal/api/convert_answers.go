@@ -6,11 +6,14 @@ import (
 )
 
 func startAnswerToWire(a abt2.StartAnswer) *abt2v1.StartResponse {
-	return &abt2v1.StartResponse{Free: a.Free, Session: sessionToWire(a.Session)}
+	return &abt2v1.StartResponse{
+		Free: a.Free, Session: sessionToWire(a.Session),
+		Parked: each(a.Parked, func(s abt2.Session) *abt2v1.Session { return sessionToWire(&s) }),
+	}
 }
 
 func (r *reader) startAnswer(a *abt2v1.StartResponse) abt2.StartAnswer {
-	out := abt2.StartAnswer{Free: a.GetFree()}
+	out := abt2.StartAnswer{Free: a.GetFree(), Parked: each(a.GetParked(), r.session)}
 	if a.GetSession() != nil {
 		s := r.session(a.GetSession())
 		out.Session = &s
@@ -29,7 +32,7 @@ func sessionToWire(s *abt2.Session) *abt2v1.Session {
 	}
 	for m, t := range s.Targets {
 		out.Targets[string(m)] = &abt2v1.Target{
-			Put: versionToWire(t.Put), Shipped: versionToWire(t.Shipped), Removed: t.Removed, Prior: versionToWire(t.Prior), Failure: text(t.Failure),
+			Put: versionToWire(t.Put), Shipped: versionToWire(t.Shipped), Removed: t.Removed, Moved: t.Moved, Prior: versionToWire(t.Prior), Failure: text(t.Failure),
 		}
 	}
 	return out
@@ -45,7 +48,7 @@ func (r *reader) session(s *abt2v1.Session) abt2.Session {
 	}
 	for m, t := range s.GetTargets() {
 		out.Targets[abt2.ModuleName(m)] = &abt2.Target{
-			Put: r.version(t.GetPut()), Shipped: r.version(t.GetShipped()), Removed: t.GetRemoved(), Prior: r.version(t.GetPrior()), Failure: t.GetFailure(),
+			Put: r.version(t.GetPut()), Shipped: r.version(t.GetShipped()), Removed: t.GetRemoved(), Moved: t.GetMoved(), Prior: r.version(t.GetPrior()), Failure: t.GetFailure(),
 		}
 	}
 	return out

@@ -139,7 +139,7 @@ func moduleRequestFromWire(r moduleRequest) abt2.ModuleRequest {
 func verbRequestToWire(r abt2.VerbRequest) *abt2v1.RunRequest {
 	out := &abt2v1.RunRequest{
 		By: byToWire(r.By), Verb: string(r.Verb), Product: string(r.Product), Modules: each(r.Modules, word), Instances: each(r.Instances, word),
-		Scale: map[string]int32{}, DryRun: r.DryRun, Yes: r.Yes, Prune: r.Prune, Force: r.Force, NoHooks: r.NoHooks, Share: uint32(r.Share),
+		Scale: map[string]int32{}, DryRun: r.DryRun, Yes: r.Yes, Prune: r.Prune, Force: r.Force, NoHooks: r.NoHooks, Share: uint32(r.Share), Session: uint64(r.Session),
 		AckTimeout: durationToWire(r.AckTimeout), SettleTimeout: durationToWire(r.SettleTimeout), DrainTimeout: durationToWire(r.DrainTimeout),
 	}
 	for m, n := range r.Scale {
@@ -151,7 +151,8 @@ func verbRequestToWire(r abt2.VerbRequest) *abt2v1.RunRequest {
 func verbRequestFromWire(r *abt2v1.RunRequest) abt2.VerbRequest {
 	out := abt2.VerbRequest{
 		By: byFromWire(r.GetBy()), Verb: abt2.Verb(r.GetVerb()), Product: abt2.ProductName(r.GetProduct()),
-		Modules: each(r.GetModules(), as[abt2.ModuleName]), Instances: each(r.GetInstances(), as[abt2.InstanceID]), DryRun: r.GetDryRun(), Yes: r.GetYes(), Prune: r.GetPrune(), Force: r.GetForce(), NoHooks: r.GetNoHooks(), Share: abt2.Share(r.GetShare()),
+		Modules: each(r.GetModules(), as[abt2.ModuleName]), Instances: each(r.GetInstances(), as[abt2.InstanceID]),
+		DryRun: r.GetDryRun(), Yes: r.GetYes(), Prune: r.GetPrune(), Force: r.GetForce(), NoHooks: r.GetNoHooks(), Share: abt2.Share(r.GetShare()), Session: abt2.SessionID(r.GetSession()),
 		AckTimeout: durationFromWire(r.GetAckTimeout()), SettleTimeout: durationFromWire(r.GetSettleTimeout()), DrainTimeout: durationFromWire(r.GetDrainTimeout()),
 	}
 	if len(r.GetScale()) > 0 {

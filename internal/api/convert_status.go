@@ -14,20 +14,18 @@ func statusToWire(s abt2.Status) *abt2v1.Status {
 		Product: string(s.Product), Online: environmentToWire(s.Online), Preview: environmentToWire(s.Preview), Backup: environmentToWire(s.Backup),
 		Instances: each(s.Instances, instanceToWire), Names: each(s.Names, nameToWire), Routers: each(s.Routers, routerToWire),
 		Edges: s.Edges, Limits: s.Limits, Unsettled: s.Unsettled, Faults: s.Faults, Missing: each(s.Missing, shortageToWire), Next: s.Next,
+		Parked: each(s.Parked, parkedToWire),
 	}
 	if s.Skew != 0 {
 		out.Skew = durationpb.New(time.Duration(s.Skew))
 	}
 	if x := s.Session; x != nil {
-		out.Session = &abt2v1.SessionStatus{
-			Id: uint64(x.ID), State: string(x.State), Operator: x.Operator, Description: x.Description,
-			Share: uint32(x.Share), Created: timeToWire(x.Created), Targets: each(x.Targets, planLineToWire),
-		}
+		out.Session = sessionStatusToWire(*x)
 	}
 	if x := s.Running; x != nil {
 		out.Running = &abt2v1.Intent{
 			Verb: string(x.Verb), Operator: x.Operator, Identity: x.Identity, Modules: each(x.Modules, word), Share: uint32(x.Share),
-			Started: timeToWire(x.Started), Decided: x.Decided,
+			Session: uint64(x.Session), Started: timeToWire(x.Started), Decided: x.Decided,
 		}
 	}
 	return out
@@ -39,21 +37,42 @@ func (r *reader) status(s *abt2v1.Status) abt2.Status {
 		Online:  r.optionalEnvironment(s.GetOnline()), Preview: r.optionalEnvironment(s.GetPreview()), Backup: r.optionalEnvironment(s.GetBackup()),
 		Instances: each(s.GetInstances(), r.instance), Names: each(s.GetNames(), r.name), Routers: each(s.GetRouters(), r.router),
 		Edges: s.GetEdges(), Limits: s.GetLimits(), Unsettled: s.GetUnsettled(), Faults: s.GetFaults(), Missing: each(s.GetMissing(), r.shortage), Next: s.GetNext(),
+		Parked: each(s.GetParked(), r.parked),
 	}
 	out.Skew = abt2.Duration(s.GetSkew().AsDuration())
 	if x := s.GetSession(); x != nil {
-		out.Session = &abt2.SessionStatus{
-			ID: abt2.SessionID(x.GetId()), State: abt2.SessionState(x.GetState()), Operator: x.GetOperator(), Description: x.GetDescription(),
-			Share: abt2.Share(x.GetShare()), Created: timeFromWire(x.GetCreated()), Targets: each(x.GetTargets(), r.planLine),
-		}
+		session := r.sessionStatus(x)
+		out.Session = &session
 	}
 	if x := s.GetRunning(); x != nil {
 		out.Running = &abt2.Intent{
 			Verb: abt2.Verb(x.GetVerb()), Operator: x.GetOperator(), Identity: x.GetIdentity(), Modules: each(x.GetModules(), as[abt2.ModuleName]), Share: abt2.Share(x.GetShare()),
-			Started: timeFromWire(x.GetStarted()), Decided: x.GetDecided(),
+			Session: abt2.SessionID(x.GetSession()), Started: timeFromWire(x.GetStarted()), Decided: x.GetDecided(),
 		}
 	}
 	return out
+}
+
+func sessionStatusToWire(x abt2.SessionStatus) *abt2v1.SessionStatus {
+	return &abt2v1.SessionStatus{
+		Id: uint64(x.ID), State: string(x.State), Operator: x.Operator, Description: x.Description,
+		Share: uint32(x.Share), Created: timeToWire(x.Created), Changed: timeToWire(x.Changed), Targets: each(x.Targets, planLineToWire),
+	}
+}
+
+func (r *reader) sessionStatus(x *abt2v1.SessionStatus) abt2.SessionStatus {
+	return abt2.SessionStatus{
+		ID: abt2.SessionID(x.GetId()), State: abt2.SessionState(x.GetState()), Operator: x.GetOperator(), Description: x.GetDescription(),
+		Share: abt2.Share(x.GetShare()), Created: timeFromWire(x.GetCreated()), Changed: timeFromWire(x.GetChanged()), Targets: each(x.GetTargets(), r.planLine),
+	}
+}
+
+func parkedToWire(x abt2.ParkedStatus) *abt2v1.ParkedStatus {
+	return &abt2v1.ParkedStatus{Session: sessionStatusToWire(x.SessionStatus), Preview: environmentToWire(x.Preview)}
+}
+
+func (r *reader) parked(x *abt2v1.ParkedStatus) abt2.ParkedStatus {
+	return abt2.ParkedStatus{SessionStatus: r.sessionStatus(x.GetSession()), Preview: r.optionalEnvironment(x.GetPreview())}
 }
 
 func environmentToWire(e *abt2.EnvironmentStatus) *abt2v1.EnvironmentStatus {

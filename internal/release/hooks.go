@@ -97,7 +97,7 @@ func (e *Engine) tellHooks(r *run) {
 	}
 	s, err := e.Store.State(ctx)
 	if err == nil {
-		c.Cookie = e.cookie(s.Products[c.Product], s.Session(c.Product))
+		c.Cookie = e.cookie(s, s.Session(c.Product))
 		err = e.Hooks.After(ctx, c)
 	}
 	switch {

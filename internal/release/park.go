@@ -10,14 +10,6 @@ import (
 	"abt2.dev"
 )
 
-// beginVerb records the verb's intent in s.
-func beginVerb(s *abt2.State, r *run) error {
-	if q := r.request; q.Verb == abt2.VerbUnpark {
-		return s.BeginUnpark(q.Product, r.actor, q.Session)
-	}
-	return s.Begin(r.request.Product, r.actor, r.request.Verb, r.request.Modules)
-}
-
 // parkedAlready returns the session that a park of the operator has set aside,
 // if the product is free: the newest one. Nil: there is none.
 func parkedAlready(s *abt2.State, q abt2.VerbRequest) *abt2.Session {

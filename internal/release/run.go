@@ -221,6 +221,18 @@ func (e *Engine) perform(ctx context.Context, r *run) (abt2.Outcome, error) {
 	return out, errors.Join(err, endErr)
 }
 
+// beginVerb records the intent of the run's verb.
+func beginVerb(s *abt2.State, r *run) error {
+	switch q := r.request; {
+	case q.Verb == abt2.VerbUnpark:
+		return s.BeginUnpark(q.Product, r.actor, q.Session)
+	case q.Share != 0:
+		return s.BeginShare(q.Product, r.actor, q.Share)
+	default:
+		return s.Begin(q.Product, r.actor, q.Verb, q.Modules)
+	}
+}
+
 // carryOut takes the steps of the verb.
 func (e *Engine) carryOut(ctx context.Context, r *run, s *abt2.State) (abt2.Outcome, error) {
 	switch r.request.Verb {

@@ -11,15 +11,6 @@ import (
 	"abt2.dev"
 )
 
-// beginVerb records the intent of the run's verb.
-func beginVerb(s *abt2.State, r *run) error {
-	q := r.request
-	if q.Share != 0 {
-		return s.BeginShare(q.Product, r.actor, q.Share)
-	}
-	return s.Begin(q.Product, r.actor, q.Verb, q.Modules)
-}
-
 // shareOut sends a share of the visitors to the preview. Unversioned names and
 // jobs stay with what is online.
 func (e *Engine) shareOut(ctx context.Context, r *run, s *abt2.State) (abt2.Outcome, error) {

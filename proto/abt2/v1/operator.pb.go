@@ -225,7 +225,9 @@ type StartResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Free  bool                   `protobuf:"varint,1,opt,name=free,proto3" json:"free,omitempty"`
 	// What stands in the way, without its token.
-	Session       *Session `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	Session *Session `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	// What is set aside, without the tokens.
+	Parked        []*Session `protobuf:"bytes,3,rep,name=parked,proto3" json:"parked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -270,6 +272,13 @@ func (x *StartResponse) GetFree() bool {
 func (x *StartResponse) GetSession() *Session {
 	if x != nil {
 		return x.Session
+	}
+	return nil
+}
+
+func (x *StartResponse) GetParked() []*Session {
+	if x != nil {
+		return x.Parked
 	}
 	return nil
 }
@@ -1383,7 +1392,7 @@ type RunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	By    *By                    `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
 	// One of ship, unship, commit, rollback, clean, refresh, scale, instance start,
-	// instance stop, instance restart.
+	// instance stop, instance restart, park, unpark.
 	Verb    string `protobuf:"bytes,2,opt,name=verb,proto3" json:"verb,omitempty"`
 	Product string `protobuf:"bytes,3,opt,name=product,proto3" json:"product,omitempty"`
 	// Of ship and unship. Empty: all.
@@ -1410,7 +1419,9 @@ type RunRequest struct {
 	// for all.
 	Share uint32 `protobuf:"varint,16,opt,name=share,proto3" json:"share,omitempty"`
 	// Of instance start, instance stop and instance restart: their ids.
-	Instances     []string `protobuf:"bytes,17,rep,name=instances,proto3" json:"instances,omitempty"`
+	Instances []string `protobuf:"bytes,17,rep,name=instances,proto3" json:"instances,omitempty"`
+	// Of unpark: which session. Zero: the only one that is parked.
+	Session       uint64 `protobuf:"varint,18,opt,name=session,proto3" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1548,6 +1559,13 @@ func (x *RunRequest) GetInstances() []string {
 		return x.Instances
 	}
 	return nil
+}
+
+func (x *RunRequest) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
 }
 
 type RunResponse struct {
@@ -3477,10 +3495,11 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
 	"\btakeover\x18\x02 \x01(\bR\btakeover\"(\n" +
 	"\fStartRequest\x12\x18\n" +
-	"\aproduct\x18\x01 \x01(\tR\aproduct\"O\n" +
+	"\aproduct\x18\x01 \x01(\tR\aproduct\"y\n" +
 	"\rStartResponse\x12\x12\n" +
 	"\x04free\x18\x01 \x01(\bR\x04free\x12*\n" +
-	"\asession\x18\x02 \x01(\v2\x10.abt2.v1.SessionR\asession\"\x97\x01\n" +
+	"\asession\x18\x02 \x01(\v2\x10.abt2.v1.SessionR\asession\x12(\n" +
+	"\x06parked\x18\x03 \x03(\v2\x10.abt2.v1.SessionR\x06parked\"\x97\x01\n" +
 	"\rCreateRequest\x12\x1b\n" +
 	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12 \n" +
@@ -3550,7 +3569,7 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\"7\n" +
 	"\fPlanResponse\x12'\n" +
-	"\x05lines\x18\x01 \x03(\v2\x11.abt2.v1.PlanLineR\x05lines\"\xc5\x04\n" +
+	"\x05lines\x18\x01 \x03(\v2\x11.abt2.v1.PlanLineR\x05lines\"\xdf\x04\n" +
 	"\n" +
 	"RunRequest\x12\x1b\n" +
 	"\x02by\x18\x01 \x01(\v2\v.abt2.v1.ByR\x02by\x12\x12\n" +
@@ -3569,7 +3588,8 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x05force\x18\f \x01(\bR\x05force\x12\x19\n" +
 	"\bno_hooks\x18\r \x01(\bR\anoHooks\x12\x14\n" +
 	"\x05share\x18\x10 \x01(\rR\x05share\x12\x1c\n" +
-	"\tinstances\x18\x11 \x03(\tR\tinstances\x1a8\n" +
+	"\tinstances\x18\x11 \x03(\tR\tinstances\x12\x18\n" +
+	"\asession\x18\x12 \x01(\x04R\asession\x1a8\n" +
 	"\n" +
 	"ScaleEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -3811,98 +3831,99 @@ var file_abt2_v1_operator_proto_goTypes = []any{
 }
 var file_abt2_v1_operator_proto_depIdxs = []int32{
 	54, // 0: abt2.v1.StartResponse.session:type_name -> abt2.v1.Session
-	1,  // 1: abt2.v1.CreateRequest.by:type_name -> abt2.v1.By
-	54, // 2: abt2.v1.CreateResponse.session:type_name -> abt2.v1.Session
-	1,  // 3: abt2.v1.PutRequest.by:type_name -> abt2.v1.By
-	7,  // 4: abt2.v1.PutRequest.modules:type_name -> abt2.v1.PutModule
-	55, // 5: abt2.v1.PutModule.artifact:type_name -> abt2.v1.Artifact
-	56, // 6: abt2.v1.PutModule.flags:type_name -> abt2.v1.ConfigPatch
-	9,  // 7: abt2.v1.PutResponse.answers:type_name -> abt2.v1.PutAnswer
-	57, // 8: abt2.v1.PutAnswer.changes:type_name -> abt2.v1.FieldChange
-	1,  // 9: abt2.v1.DropRequest.by:type_name -> abt2.v1.By
-	1,  // 10: abt2.v1.SetProductRequest.by:type_name -> abt2.v1.By
-	58, // 11: abt2.v1.SetProductRequest.skew:type_name -> google.protobuf.Duration
-	1,  // 12: abt2.v1.ForgetRequest.by:type_name -> abt2.v1.By
-	1,  // 13: abt2.v1.DisturbRequest.by:type_name -> abt2.v1.By
-	58, // 14: abt2.v1.DisturbRequest.for:type_name -> google.protobuf.Duration
-	18, // 15: abt2.v1.DisturbResponse.fault:type_name -> abt2.v1.Fault
-	58, // 16: abt2.v1.Fault.for:type_name -> google.protobuf.Duration
-	1,  // 17: abt2.v1.RemoveRequest.by:type_name -> abt2.v1.By
-	1,  // 18: abt2.v1.PlanRequest.by:type_name -> abt2.v1.By
-	59, // 19: abt2.v1.PlanResponse.lines:type_name -> abt2.v1.PlanLine
-	1,  // 20: abt2.v1.RunRequest.by:type_name -> abt2.v1.By
-	53, // 21: abt2.v1.RunRequest.scale:type_name -> abt2.v1.RunRequest.ScaleEntry
-	58, // 22: abt2.v1.RunRequest.ack_timeout:type_name -> google.protobuf.Duration
-	58, // 23: abt2.v1.RunRequest.settle_timeout:type_name -> google.protobuf.Duration
-	58, // 24: abt2.v1.RunRequest.drain_timeout:type_name -> google.protobuf.Duration
-	25, // 25: abt2.v1.RunResponse.progress:type_name -> abt2.v1.Progress
-	26, // 26: abt2.v1.RunResponse.outcome:type_name -> abt2.v1.Outcome
-	58, // 27: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
-	58, // 28: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
-	27, // 29: abt2.v1.Outcome.failed:type_name -> abt2.v1.Failure
-	58, // 30: abt2.v1.Outcome.prepared:type_name -> google.protobuf.Duration
-	60, // 31: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
-	61, // 32: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
-	62, // 33: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
-	63, // 34: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
-	58, // 35: abt2.v1.LookupRequest.wait:type_name -> google.protobuf.Duration
-	40, // 36: abt2.v1.LookupResponse.lookup:type_name -> abt2.v1.Lookup
-	41, // 37: abt2.v1.Lookup.instances:type_name -> abt2.v1.NamedInstance
-	64, // 38: abt2.v1.NamedInstance.instance:type_name -> abt2.v1.InstanceStatus
-	44, // 39: abt2.v1.GroupsResponse.groups:type_name -> abt2.v1.Group
-	1,  // 40: abt2.v1.ChangeGroupRequest.by:type_name -> abt2.v1.By
-	44, // 41: abt2.v1.ChangeGroupResponse.group:type_name -> abt2.v1.Group
-	49, // 42: abt2.v1.ModulesResponse.modules:type_name -> abt2.v1.ModuleStatus
-	50, // 43: abt2.v1.ModuleStatus.versions:type_name -> abt2.v1.VersionStatus
-	55, // 44: abt2.v1.VersionStatus.artifact:type_name -> abt2.v1.Artifact
-	65, // 45: abt2.v1.VersionStatus.created:type_name -> google.protobuf.Timestamp
-	1,  // 46: abt2.v1.ChangeModuleRequest.by:type_name -> abt2.v1.By
-	49, // 47: abt2.v1.ChangeModuleResponse.module:type_name -> abt2.v1.ModuleStatus
-	2,  // 48: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
-	4,  // 49: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
-	6,  // 50: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
-	10, // 51: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
-	19, // 52: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
-	21, // 53: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
-	23, // 54: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
-	28, // 55: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
-	30, // 56: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
-	32, // 57: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
-	34, // 58: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
-	12, // 59: abt2.v1.OperatorService.SetProduct:input_type -> abt2.v1.SetProductRequest
-	14, // 60: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
-	16, // 61: abt2.v1.OperatorService.Disturb:input_type -> abt2.v1.DisturbRequest
-	38, // 62: abt2.v1.OperatorService.Lookup:input_type -> abt2.v1.LookupRequest
-	42, // 63: abt2.v1.OperatorService.Groups:input_type -> abt2.v1.GroupsRequest
-	45, // 64: abt2.v1.OperatorService.ChangeGroup:input_type -> abt2.v1.ChangeGroupRequest
-	47, // 65: abt2.v1.OperatorService.Modules:input_type -> abt2.v1.ModulesRequest
-	51, // 66: abt2.v1.OperatorService.ChangeModule:input_type -> abt2.v1.ChangeModuleRequest
-	36, // 67: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
-	3,  // 68: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
-	5,  // 69: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
-	8,  // 70: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
-	11, // 71: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
-	20, // 72: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
-	22, // 73: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
-	24, // 74: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
-	29, // 75: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
-	31, // 76: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
-	33, // 77: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
-	35, // 78: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
-	13, // 79: abt2.v1.OperatorService.SetProduct:output_type -> abt2.v1.SetProductResponse
-	15, // 80: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
-	17, // 81: abt2.v1.OperatorService.Disturb:output_type -> abt2.v1.DisturbResponse
-	39, // 82: abt2.v1.OperatorService.Lookup:output_type -> abt2.v1.LookupResponse
-	43, // 83: abt2.v1.OperatorService.Groups:output_type -> abt2.v1.GroupsResponse
-	46, // 84: abt2.v1.OperatorService.ChangeGroup:output_type -> abt2.v1.ChangeGroupResponse
-	48, // 85: abt2.v1.OperatorService.Modules:output_type -> abt2.v1.ModulesResponse
-	52, // 86: abt2.v1.OperatorService.ChangeModule:output_type -> abt2.v1.ChangeModuleResponse
-	37, // 87: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
-	68, // [68:88] is the sub-list for method output_type
-	48, // [48:68] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	54, // 1: abt2.v1.StartResponse.parked:type_name -> abt2.v1.Session
+	1,  // 2: abt2.v1.CreateRequest.by:type_name -> abt2.v1.By
+	54, // 3: abt2.v1.CreateResponse.session:type_name -> abt2.v1.Session
+	1,  // 4: abt2.v1.PutRequest.by:type_name -> abt2.v1.By
+	7,  // 5: abt2.v1.PutRequest.modules:type_name -> abt2.v1.PutModule
+	55, // 6: abt2.v1.PutModule.artifact:type_name -> abt2.v1.Artifact
+	56, // 7: abt2.v1.PutModule.flags:type_name -> abt2.v1.ConfigPatch
+	9,  // 8: abt2.v1.PutResponse.answers:type_name -> abt2.v1.PutAnswer
+	57, // 9: abt2.v1.PutAnswer.changes:type_name -> abt2.v1.FieldChange
+	1,  // 10: abt2.v1.DropRequest.by:type_name -> abt2.v1.By
+	1,  // 11: abt2.v1.SetProductRequest.by:type_name -> abt2.v1.By
+	58, // 12: abt2.v1.SetProductRequest.skew:type_name -> google.protobuf.Duration
+	1,  // 13: abt2.v1.ForgetRequest.by:type_name -> abt2.v1.By
+	1,  // 14: abt2.v1.DisturbRequest.by:type_name -> abt2.v1.By
+	58, // 15: abt2.v1.DisturbRequest.for:type_name -> google.protobuf.Duration
+	18, // 16: abt2.v1.DisturbResponse.fault:type_name -> abt2.v1.Fault
+	58, // 17: abt2.v1.Fault.for:type_name -> google.protobuf.Duration
+	1,  // 18: abt2.v1.RemoveRequest.by:type_name -> abt2.v1.By
+	1,  // 19: abt2.v1.PlanRequest.by:type_name -> abt2.v1.By
+	59, // 20: abt2.v1.PlanResponse.lines:type_name -> abt2.v1.PlanLine
+	1,  // 21: abt2.v1.RunRequest.by:type_name -> abt2.v1.By
+	53, // 22: abt2.v1.RunRequest.scale:type_name -> abt2.v1.RunRequest.ScaleEntry
+	58, // 23: abt2.v1.RunRequest.ack_timeout:type_name -> google.protobuf.Duration
+	58, // 24: abt2.v1.RunRequest.settle_timeout:type_name -> google.protobuf.Duration
+	58, // 25: abt2.v1.RunRequest.drain_timeout:type_name -> google.protobuf.Duration
+	25, // 26: abt2.v1.RunResponse.progress:type_name -> abt2.v1.Progress
+	26, // 27: abt2.v1.RunResponse.outcome:type_name -> abt2.v1.Outcome
+	58, // 28: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
+	58, // 29: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
+	27, // 30: abt2.v1.Outcome.failed:type_name -> abt2.v1.Failure
+	58, // 31: abt2.v1.Outcome.prepared:type_name -> google.protobuf.Duration
+	60, // 32: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
+	61, // 33: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
+	62, // 34: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
+	63, // 35: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
+	58, // 36: abt2.v1.LookupRequest.wait:type_name -> google.protobuf.Duration
+	40, // 37: abt2.v1.LookupResponse.lookup:type_name -> abt2.v1.Lookup
+	41, // 38: abt2.v1.Lookup.instances:type_name -> abt2.v1.NamedInstance
+	64, // 39: abt2.v1.NamedInstance.instance:type_name -> abt2.v1.InstanceStatus
+	44, // 40: abt2.v1.GroupsResponse.groups:type_name -> abt2.v1.Group
+	1,  // 41: abt2.v1.ChangeGroupRequest.by:type_name -> abt2.v1.By
+	44, // 42: abt2.v1.ChangeGroupResponse.group:type_name -> abt2.v1.Group
+	49, // 43: abt2.v1.ModulesResponse.modules:type_name -> abt2.v1.ModuleStatus
+	50, // 44: abt2.v1.ModuleStatus.versions:type_name -> abt2.v1.VersionStatus
+	55, // 45: abt2.v1.VersionStatus.artifact:type_name -> abt2.v1.Artifact
+	65, // 46: abt2.v1.VersionStatus.created:type_name -> google.protobuf.Timestamp
+	1,  // 47: abt2.v1.ChangeModuleRequest.by:type_name -> abt2.v1.By
+	49, // 48: abt2.v1.ChangeModuleResponse.module:type_name -> abt2.v1.ModuleStatus
+	2,  // 49: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
+	4,  // 50: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
+	6,  // 51: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
+	10, // 52: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
+	19, // 53: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
+	21, // 54: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
+	23, // 55: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
+	28, // 56: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
+	30, // 57: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
+	32, // 58: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
+	34, // 59: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
+	12, // 60: abt2.v1.OperatorService.SetProduct:input_type -> abt2.v1.SetProductRequest
+	14, // 61: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
+	16, // 62: abt2.v1.OperatorService.Disturb:input_type -> abt2.v1.DisturbRequest
+	38, // 63: abt2.v1.OperatorService.Lookup:input_type -> abt2.v1.LookupRequest
+	42, // 64: abt2.v1.OperatorService.Groups:input_type -> abt2.v1.GroupsRequest
+	45, // 65: abt2.v1.OperatorService.ChangeGroup:input_type -> abt2.v1.ChangeGroupRequest
+	47, // 66: abt2.v1.OperatorService.Modules:input_type -> abt2.v1.ModulesRequest
+	51, // 67: abt2.v1.OperatorService.ChangeModule:input_type -> abt2.v1.ChangeModuleRequest
+	36, // 68: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
+	3,  // 69: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
+	5,  // 70: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
+	8,  // 71: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
+	11, // 72: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
+	20, // 73: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
+	22, // 74: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
+	24, // 75: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
+	29, // 76: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
+	31, // 77: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
+	33, // 78: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
+	35, // 79: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
+	13, // 80: abt2.v1.OperatorService.SetProduct:output_type -> abt2.v1.SetProductResponse
+	15, // 81: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
+	17, // 82: abt2.v1.OperatorService.Disturb:output_type -> abt2.v1.DisturbResponse
+	39, // 83: abt2.v1.OperatorService.Lookup:output_type -> abt2.v1.LookupResponse
+	43, // 84: abt2.v1.OperatorService.Groups:output_type -> abt2.v1.GroupsResponse
+	46, // 85: abt2.v1.OperatorService.ChangeGroup:output_type -> abt2.v1.ChangeGroupResponse
+	48, // 86: abt2.v1.OperatorService.Modules:output_type -> abt2.v1.ModulesResponse
+	52, // 87: abt2.v1.OperatorService.ChangeModule:output_type -> abt2.v1.ChangeModuleResponse
+	37, // 88: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
+	69, // [69:89] is the sub-list for method output_type
+	49, // [49:69] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_abt2_v1_operator_proto_init() }

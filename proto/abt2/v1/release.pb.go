@@ -33,12 +33,12 @@ type Session struct {
 	// The credential that was shown.
 	Identity    string `protobuf:"bytes,4,opt,name=identity,proto3" json:"identity,omitempty"`
 	Description string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
-	// open or committed.
+	// open, committed or parked.
 	State string `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
-	// The environment that was online when it was opened.
+	// The environment that was online when it was opened, or last unparked.
 	Base    uint64             `protobuf:"varint,7,opt,name=base,proto3" json:"base,omitempty"`
 	Targets map[string]*Target `protobuf:"bytes,8,rep,name=targets,proto3" json:"targets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Selects the preview while open and the backup while committed.
+	// Selects the preview while open or parked and the backup while committed.
 	Token string `protobuf:"bytes,9,opt,name=token,proto3" json:"token,omitempty"`
 	// What the session built. Zero: nothing shipped.
 	Preview uint64 `protobuf:"varint,10,opt,name=preview,proto3" json:"preview,omitempty"`
@@ -194,7 +194,9 @@ type Target struct {
 	// What was released before this session.
 	Prior string `protobuf:"bytes,4,opt,name=prior,proto3" json:"prior,omitempty"`
 	// Why the last ship did not succeed.
-	Failure       string `protobuf:"bytes,5,opt,name=failure,proto3" json:"failure,omitempty"`
+	Failure string `protobuf:"bytes,5,opt,name=failure,proto3" json:"failure,omitempty"`
+	// Users have got another version while the session was parked: ship it again.
+	Moved         bool `protobuf:"varint,6,opt,name=moved,proto3" json:"moved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -262,6 +264,13 @@ func (x *Target) GetFailure() string {
 		return x.Failure
 	}
 	return ""
+}
+
+func (x *Target) GetMoved() bool {
+	if x != nil {
+		return x.Moved
+	}
+	return false
 }
 
 // Artifact refers to one uploaded build by its content.
@@ -720,7 +729,7 @@ type PlanLine struct {
 	Digest string `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
 	// put, shipped, stale or failed.
 	State string `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
-	// Why it failed.
+	// Why it failed, or has to be shipped again.
 	Detail        string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -947,13 +956,14 @@ const file_abt2_v1_release_proto_rawDesc = "" +
 	"\x05share\x18\x10 \x01(\rR\x05share\x1aK\n" +
 	"\fTargetsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12%\n" +
-	"\x05value\x18\x02 \x01(\v2\x0f.abt2.v1.TargetR\x05value:\x028\x01\"~\n" +
+	"\x05value\x18\x02 \x01(\v2\x0f.abt2.v1.TargetR\x05value:\x028\x01\"\x94\x01\n" +
 	"\x06Target\x12\x10\n" +
 	"\x03put\x18\x01 \x01(\tR\x03put\x12\x18\n" +
 	"\ashipped\x18\x02 \x01(\tR\ashipped\x12\x18\n" +
 	"\aremoved\x18\x03 \x01(\bR\aremoved\x12\x14\n" +
 	"\x05prior\x18\x04 \x01(\tR\x05prior\x12\x18\n" +
-	"\afailure\x18\x05 \x01(\tR\afailure\"b\n" +
+	"\afailure\x18\x05 \x01(\tR\afailure\x12\x14\n" +
+	"\x05moved\x18\x06 \x01(\bR\x05moved\"b\n" +
 	"\bArtifact\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x12\n" +

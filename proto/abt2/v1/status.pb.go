@@ -50,7 +50,9 @@ type Status struct {
 	Limits []string `protobuf:"bytes,21,rep,name=limits,proto3" json:"limits,omitempty"`
 	// For how long after a page's load what it asks for goes to the environment
 	// that it came from. Left out: skew protection is off.
-	Skew          *durationpb.Duration `protobuf:"bytes,24,opt,name=skew,proto3" json:"skew,omitempty"`
+	Skew *durationpb.Duration `protobuf:"bytes,24,opt,name=skew,proto3" json:"skew,omitempty"`
+	// Sessions that are set aside.
+	Parked        []*ParkedStatus `protobuf:"bytes,22,rep,name=parked,proto3" json:"parked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -197,6 +199,13 @@ func (x *Status) GetSkew() *durationpb.Duration {
 	return nil
 }
 
+func (x *Status) GetParked() []*ParkedStatus {
+	if x != nil {
+		return x.Parked
+	}
+	return nil
+}
+
 // Shortage is a version that has fewer healthy instances than it should.
 type Shortage struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -271,7 +280,7 @@ func (x *Shortage) GetWant() int32 {
 type SessionStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// open or committed.
+	// open, committed or parked.
 	State       string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
 	Operator    string                 `protobuf:"bytes,3,opt,name=operator,proto3" json:"operator,omitempty"`
 	Description string                 `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
@@ -279,7 +288,9 @@ type SessionStatus struct {
 	Targets     []*PlanLine            `protobuf:"bytes,6,rep,name=targets,proto3" json:"targets,omitempty"`
 	// The share of the visitors that is served from the preview, in hundredths of a
 	// percent.
-	Share         uint32 `protobuf:"varint,10,opt,name=share,proto3" json:"share,omitempty"`
+	Share uint32 `protobuf:"varint,10,opt,name=share,proto3" json:"share,omitempty"`
+	// When state changed.
+	Changed       *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=changed,proto3" json:"changed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -363,6 +374,67 @@ func (x *SessionStatus) GetShare() uint32 {
 	return 0
 }
 
+func (x *SessionStatus) GetChanged() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+// ParkedStatus is a session that is set aside.
+type ParkedStatus struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Session *SessionStatus         `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// Left out if it has shipped nothing.
+	Preview       *EnvironmentStatus `protobuf:"bytes,2,opt,name=preview,proto3" json:"preview,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ParkedStatus) Reset() {
+	*x = ParkedStatus{}
+	mi := &file_abt2_v1_status_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ParkedStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ParkedStatus) ProtoMessage() {}
+
+func (x *ParkedStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_status_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ParkedStatus.ProtoReflect.Descriptor instead.
+func (*ParkedStatus) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ParkedStatus) GetSession() *SessionStatus {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *ParkedStatus) GetPreview() *EnvironmentStatus {
+	if x != nil {
+		return x.Preview
+	}
+	return nil
+}
+
 // EnvironmentStatus is an environment as it stands.
 type EnvironmentStatus struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -381,7 +453,7 @@ type EnvironmentStatus struct {
 
 func (x *EnvironmentStatus) Reset() {
 	*x = EnvironmentStatus{}
-	mi := &file_abt2_v1_status_proto_msgTypes[3]
+	mi := &file_abt2_v1_status_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -393,7 +465,7 @@ func (x *EnvironmentStatus) String() string {
 func (*EnvironmentStatus) ProtoMessage() {}
 
 func (x *EnvironmentStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[3]
+	mi := &file_abt2_v1_status_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -406,7 +478,7 @@ func (x *EnvironmentStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvironmentStatus.ProtoReflect.Descriptor instead.
 func (*EnvironmentStatus) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{3}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *EnvironmentStatus) GetId() uint64 {
@@ -471,7 +543,7 @@ type InstanceStatus struct {
 
 func (x *InstanceStatus) Reset() {
 	*x = InstanceStatus{}
-	mi := &file_abt2_v1_status_proto_msgTypes[4]
+	mi := &file_abt2_v1_status_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -483,7 +555,7 @@ func (x *InstanceStatus) String() string {
 func (*InstanceStatus) ProtoMessage() {}
 
 func (x *InstanceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[4]
+	mi := &file_abt2_v1_status_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -496,7 +568,7 @@ func (x *InstanceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstanceStatus.ProtoReflect.Descriptor instead.
 func (*InstanceStatus) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{4}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *InstanceStatus) GetId() string {
@@ -570,7 +642,7 @@ type NameStatus struct {
 
 func (x *NameStatus) Reset() {
 	*x = NameStatus{}
-	mi := &file_abt2_v1_status_proto_msgTypes[5]
+	mi := &file_abt2_v1_status_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -582,7 +654,7 @@ func (x *NameStatus) String() string {
 func (*NameStatus) ProtoMessage() {}
 
 func (x *NameStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[5]
+	mi := &file_abt2_v1_status_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -595,7 +667,7 @@ func (x *NameStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NameStatus.ProtoReflect.Descriptor instead.
 func (*NameStatus) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{5}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *NameStatus) GetModule() string {
@@ -649,7 +721,7 @@ type RouterStatus struct {
 
 func (x *RouterStatus) Reset() {
 	*x = RouterStatus{}
-	mi := &file_abt2_v1_status_proto_msgTypes[6]
+	mi := &file_abt2_v1_status_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +733,7 @@ func (x *RouterStatus) String() string {
 func (*RouterStatus) ProtoMessage() {}
 
 func (x *RouterStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[6]
+	mi := &file_abt2_v1_status_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +746,7 @@ func (x *RouterStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouterStatus.ProtoReflect.Descriptor instead.
 func (*RouterStatus) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{6}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RouterStatus) GetId() string {
@@ -751,7 +823,7 @@ type Mark struct {
 
 func (x *Mark) Reset() {
 	*x = Mark{}
-	mi := &file_abt2_v1_status_proto_msgTypes[7]
+	mi := &file_abt2_v1_status_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +835,7 @@ func (x *Mark) String() string {
 func (*Mark) ProtoMessage() {}
 
 func (x *Mark) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[7]
+	mi := &file_abt2_v1_status_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +848,7 @@ func (x *Mark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mark.ProtoReflect.Descriptor instead.
 func (*Mark) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{7}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Mark) GetEpoch() string {
@@ -805,14 +877,16 @@ type Intent struct {
 	Decided bool `protobuf:"varint,6,opt,name=decided,proto3" json:"decided,omitempty"`
 	// Of commit: for this share of the visitors, in hundredths of a percent. Zero:
 	// for all.
-	Share         uint32 `protobuf:"varint,10,opt,name=share,proto3" json:"share,omitempty"`
+	Share uint32 `protobuf:"varint,10,opt,name=share,proto3" json:"share,omitempty"`
+	// Of unpark: which session.
+	Session       uint64 `protobuf:"varint,11,opt,name=session,proto3" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Intent) Reset() {
 	*x = Intent{}
-	mi := &file_abt2_v1_status_proto_msgTypes[8]
+	mi := &file_abt2_v1_status_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -824,7 +898,7 @@ func (x *Intent) String() string {
 func (*Intent) ProtoMessage() {}
 
 func (x *Intent) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[8]
+	mi := &file_abt2_v1_status_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -837,7 +911,7 @@ func (x *Intent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intent.ProtoReflect.Descriptor instead.
 func (*Intent) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{8}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Intent) GetVerb() string {
@@ -889,6 +963,13 @@ func (x *Intent) GetShare() uint32 {
 	return 0
 }
 
+func (x *Intent) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
 // Difference is one place where reality is not what it should be.
 type Difference struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -906,7 +987,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_abt2_v1_status_proto_msgTypes[9]
+	mi := &file_abt2_v1_status_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -918,7 +999,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_status_proto_msgTypes[9]
+	mi := &file_abt2_v1_status_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -931,7 +1012,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_status_proto_rawDescGZIP(), []int{9}
+	return file_abt2_v1_status_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Difference) GetPart() string {
@@ -980,7 +1061,7 @@ var File_abt2_v1_status_proto protoreflect.FileDescriptor
 
 const file_abt2_v1_status_proto_rawDesc = "" +
 	"\n" +
-	"\x14abt2/v1/status.proto\x12\aabt2.v1\x1a\x15abt2/v1/release.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x84\x05\n" +
+	"\x14abt2/v1/status.proto\x12\aabt2.v1\x1a\x15abt2/v1/release.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x05\n" +
 	"\x06Status\x12\x18\n" +
 	"\aproduct\x18\x01 \x01(\tR\aproduct\x120\n" +
 	"\asession\x18\x02 \x01(\v2\x16.abt2.v1.SessionStatusR\asession\x122\n" +
@@ -998,12 +1079,13 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\x06faults\x18\r \x01(\bR\x06faults\x12+\n" +
 	"\amissing\x18\x14 \x03(\v2\x11.abt2.v1.ShortageR\amissing\x12\x16\n" +
 	"\x06limits\x18\x15 \x03(\tR\x06limits\x12-\n" +
-	"\x04skew\x18\x18 \x01(\v2\x19.google.protobuf.DurationR\x04skew\"f\n" +
+	"\x04skew\x18\x18 \x01(\v2\x19.google.protobuf.DurationR\x04skew\x12-\n" +
+	"\x06parked\x18\x16 \x03(\v2\x15.abt2.v1.ParkedStatusR\x06parked\"f\n" +
 	"\bShortage\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n" +
 	"\ahealthy\x18\x03 \x01(\x05R\ahealthy\x12\x12\n" +
-	"\x04want\x18\x04 \x01(\x05R\x04want\"\xec\x01\n" +
+	"\x04want\x18\x04 \x01(\x05R\x04want\"\xa2\x02\n" +
 	"\rSessionStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x1a\n" +
@@ -1012,7 +1094,11 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\acreated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12+\n" +
 	"\atargets\x18\x06 \x03(\v2\x11.abt2.v1.PlanLineR\atargets\x12\x14\n" +
 	"\x05share\x18\n" +
-	" \x01(\rR\x05share\"\xfc\x01\n" +
+	" \x01(\rR\x05share\x124\n" +
+	"\achanged\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\achanged\"v\n" +
+	"\fParkedStatus\x120\n" +
+	"\asession\x18\x01 \x01(\v2\x16.abt2.v1.SessionStatusR\asession\x124\n" +
+	"\apreview\x18\x02 \x01(\v2\x1a.abt2.v1.EnvironmentStatusR\apreview\"\xfc\x01\n" +
 	"\x11EnvironmentStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x12\n" +
@@ -1050,7 +1136,7 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\acarried\x18\t \x01(\x04R\acarried\"8\n" +
 	"\x04Mark\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x04R\brevision\"\xd4\x01\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\xee\x01\n" +
 	"\x06Intent\x12\x12\n" +
 	"\x04verb\x18\x01 \x01(\tR\x04verb\x12\x1a\n" +
 	"\boperator\x18\x02 \x01(\tR\boperator\x12\x1a\n" +
@@ -1059,7 +1145,8 @@ const file_abt2_v1_status_proto_rawDesc = "" +
 	"\astarted\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12\x18\n" +
 	"\adecided\x18\x06 \x01(\bR\adecided\x12\x14\n" +
 	"\x05share\x18\n" +
-	" \x01(\rR\x05share\"\x8e\x01\n" +
+	" \x01(\rR\x05share\x12\x18\n" +
+	"\asession\x18\v \x01(\x04R\asession\"\x8e\x01\n" +
 	"\n" +
 	"Difference\x12\x12\n" +
 	"\x04part\x18\x01 \x01(\tR\x04part\x12\x16\n" +
@@ -1081,44 +1168,49 @@ func file_abt2_v1_status_proto_rawDescGZIP() []byte {
 	return file_abt2_v1_status_proto_rawDescData
 }
 
-var file_abt2_v1_status_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_abt2_v1_status_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_abt2_v1_status_proto_goTypes = []any{
 	(*Status)(nil),                // 0: abt2.v1.Status
 	(*Shortage)(nil),              // 1: abt2.v1.Shortage
 	(*SessionStatus)(nil),         // 2: abt2.v1.SessionStatus
-	(*EnvironmentStatus)(nil),     // 3: abt2.v1.EnvironmentStatus
-	(*InstanceStatus)(nil),        // 4: abt2.v1.InstanceStatus
-	(*NameStatus)(nil),            // 5: abt2.v1.NameStatus
-	(*RouterStatus)(nil),          // 6: abt2.v1.RouterStatus
-	(*Mark)(nil),                  // 7: abt2.v1.Mark
-	(*Intent)(nil),                // 8: abt2.v1.Intent
-	(*Difference)(nil),            // 9: abt2.v1.Difference
-	nil,                           // 10: abt2.v1.EnvironmentStatus.ModulesEntry
-	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*PlanLine)(nil),              // 13: abt2.v1.PlanLine
+	(*ParkedStatus)(nil),          // 3: abt2.v1.ParkedStatus
+	(*EnvironmentStatus)(nil),     // 4: abt2.v1.EnvironmentStatus
+	(*InstanceStatus)(nil),        // 5: abt2.v1.InstanceStatus
+	(*NameStatus)(nil),            // 6: abt2.v1.NameStatus
+	(*RouterStatus)(nil),          // 7: abt2.v1.RouterStatus
+	(*Mark)(nil),                  // 8: abt2.v1.Mark
+	(*Intent)(nil),                // 9: abt2.v1.Intent
+	(*Difference)(nil),            // 10: abt2.v1.Difference
+	nil,                           // 11: abt2.v1.EnvironmentStatus.ModulesEntry
+	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*PlanLine)(nil),              // 14: abt2.v1.PlanLine
 }
 var file_abt2_v1_status_proto_depIdxs = []int32{
 	2,  // 0: abt2.v1.Status.session:type_name -> abt2.v1.SessionStatus
-	3,  // 1: abt2.v1.Status.online:type_name -> abt2.v1.EnvironmentStatus
-	3,  // 2: abt2.v1.Status.preview:type_name -> abt2.v1.EnvironmentStatus
-	3,  // 3: abt2.v1.Status.backup:type_name -> abt2.v1.EnvironmentStatus
-	4,  // 4: abt2.v1.Status.instances:type_name -> abt2.v1.InstanceStatus
-	5,  // 5: abt2.v1.Status.names:type_name -> abt2.v1.NameStatus
-	6,  // 6: abt2.v1.Status.routers:type_name -> abt2.v1.RouterStatus
-	8,  // 7: abt2.v1.Status.running:type_name -> abt2.v1.Intent
+	4,  // 1: abt2.v1.Status.online:type_name -> abt2.v1.EnvironmentStatus
+	4,  // 2: abt2.v1.Status.preview:type_name -> abt2.v1.EnvironmentStatus
+	4,  // 3: abt2.v1.Status.backup:type_name -> abt2.v1.EnvironmentStatus
+	5,  // 4: abt2.v1.Status.instances:type_name -> abt2.v1.InstanceStatus
+	6,  // 5: abt2.v1.Status.names:type_name -> abt2.v1.NameStatus
+	7,  // 6: abt2.v1.Status.routers:type_name -> abt2.v1.RouterStatus
+	9,  // 7: abt2.v1.Status.running:type_name -> abt2.v1.Intent
 	1,  // 8: abt2.v1.Status.missing:type_name -> abt2.v1.Shortage
-	11, // 9: abt2.v1.Status.skew:type_name -> google.protobuf.Duration
-	12, // 10: abt2.v1.SessionStatus.created:type_name -> google.protobuf.Timestamp
-	13, // 11: abt2.v1.SessionStatus.targets:type_name -> abt2.v1.PlanLine
-	10, // 12: abt2.v1.EnvironmentStatus.modules:type_name -> abt2.v1.EnvironmentStatus.ModulesEntry
-	7,  // 13: abt2.v1.RouterStatus.applied:type_name -> abt2.v1.Mark
-	12, // 14: abt2.v1.Intent.started:type_name -> google.protobuf.Timestamp
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	12, // 9: abt2.v1.Status.skew:type_name -> google.protobuf.Duration
+	3,  // 10: abt2.v1.Status.parked:type_name -> abt2.v1.ParkedStatus
+	13, // 11: abt2.v1.SessionStatus.created:type_name -> google.protobuf.Timestamp
+	14, // 12: abt2.v1.SessionStatus.targets:type_name -> abt2.v1.PlanLine
+	13, // 13: abt2.v1.SessionStatus.changed:type_name -> google.protobuf.Timestamp
+	2,  // 14: abt2.v1.ParkedStatus.session:type_name -> abt2.v1.SessionStatus
+	4,  // 15: abt2.v1.ParkedStatus.preview:type_name -> abt2.v1.EnvironmentStatus
+	11, // 16: abt2.v1.EnvironmentStatus.modules:type_name -> abt2.v1.EnvironmentStatus.ModulesEntry
+	8,  // 17: abt2.v1.RouterStatus.applied:type_name -> abt2.v1.Mark
+	13, // 18: abt2.v1.Intent.started:type_name -> google.protobuf.Timestamp
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_abt2_v1_status_proto_init() }
@@ -1133,7 +1225,7 @@ func file_abt2_v1_status_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_abt2_v1_status_proto_rawDesc), len(file_abt2_v1_status_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
