@@ -202,14 +202,17 @@ func (s *session) settle(conn *zk.Conn, h *Holder) (Held, error) {
 
 // put makes a node stand in this session and watches it.
 func (s *session) put(conn *zk.Conn, c Config, p, data string, rewrite bool) error {
-	for range 3 { // somebody else may be at work on the node as well
+	for range 4 { // its parents may lack, and somebody else may be at work on the node as well
 		stat, err := s.watch(conn, p)
 		switch {
 		case err != nil:
 			return err
 		case stat == nil:
-			if err = c.EnsureParents(conn, p); err == nil {
-				_, err = conn.Create(p, []byte(data), zk.FlagEphemeral, c.ACL())
+			switch _, err = conn.Create(p, []byte(data), zk.FlagEphemeral, c.ACL()); {
+			case err == nil:
+				rewrite = false
+			case errors.Is(err, zk.ErrNoNode):
+				err = c.EnsureParents(conn, p)
 			}
 		case stat.EphemeralOwner == s.id && rewrite:
 			return restore(conn, p, data, stat)

@@ -54,6 +54,7 @@ const (
 	builtin  = "abt2.dev/internal/driver/builtin"
 	haproxy  = "abt2.dev/internal/driver/haproxy"
 	bfe      = "abt2.dev/internal/driver/bfe"
+	navi     = "abt2.dev/internal/driver/navi"
 )
 
 // figures are what the project promises. Benchmarks are named as they print.
@@ -89,6 +90,9 @@ var figures = []figure{
 	{what: "upgrade under 1,000 requests/s, failed", measured: measure{server, "Upgrade", "failed"}, bound: 0},
 	{what: "upgrade under 1,000 requests/s, mixed", measured: measure{server, "Upgrade", "mixed"}, bound: 0},
 	{what: "upgrade under 1,000 requests/s, rate kept", measured: measure{server, "Upgrade", "requests/s"}, bound: 950, atLeast: true},
+	{what: "200 registrations in ZooKeeper switched", measured: measure{navi, "Switch", "ns/op"}, bound: 1e9},
+	{what: "200 registrations in ZooKeeper switched, fewest listed", measured: measure{navi, "Switch", "fewest-listed"}, bound: 200, atLeast: true},
+	{what: "200 registrations complete after ZooKeeper's restart", measured: measure{navi, "Restart", "ns/op"}, bound: 15e9},
 	{what: "40 instances back after a reboot", measured: measure{server, "Reboot", "ns/op"}, bound: 10e9},
 	{what: "backup of 1 GiB, to a plain copy's speed", measured: measure{demo, "Backup", "ratio"}, bound: 0.5, atLeast: true},
 	{what: "backup of 1 GiB, the server's memory beyond idle", measured: measure{demo, "Backup", "more-server-MB"}, bound: 50},

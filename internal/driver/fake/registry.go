@@ -16,6 +16,7 @@ type Registry struct {
 	known  bool
 	places map[place][]abt2.Registration
 	dead   map[abt2.InstanceID]bool
+	lost   bool
 	seen   map[abt2.ServiceName][][]string // by those who watch
 }
 
@@ -47,7 +48,30 @@ func (r *Registry) Apply(ctx context.Context, n abt2.Names) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return r.bring(n)
+	if err := r.bring(n); err != nil {
+		return err
+	}
+	return r.reached()
+}
+
+// Lose makes the registry unreachable, or reachable again.
+func (r *Registry) Lose(lost bool) {
+	r.mu.Lock()
+	r.lost = lost
+	again := r.want
+	r.mu.Unlock()
+	if !lost {
+		_ = r.bring(again) // the same is never refused
+	}
+}
+
+func (r *Registry) reached() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lost {
+		return abt2.Errorf(abt2.CodeUnavailable, "the registry is lost")
+	}
+	return nil
 }
 
 func (r *Registry) bring(n abt2.Names) error {
@@ -57,6 +81,9 @@ func (r *Registry) bring(n abt2.Names) error {
 		return abt2.Errorf(abt2.CodeRefused, "names of revision %d are older than %d", n.Mark.Revision, old.Revision)
 	}
 	r.want, r.known = n, true
+	if r.lost {
+		return nil
+	}
 	wanted := map[place]bool{}
 	for _, l := range n.Listings {
 		p := placeOf(l)
@@ -104,6 +131,9 @@ func addressesOf(list []abt2.Registration) []string {
 
 // Read implements abt2.Registry.
 func (r *Registry) Read(context.Context) (abt2.Names, error) {
+	if err := r.reached(); err != nil {
+		return abt2.Names{}, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := r.want
@@ -115,7 +145,8 @@ func (r *Registry) Read(context.Context) (abt2.Names, error) {
 			return !slices.ContainsFunc(standing, func(x abt2.Registration) bool { return x.Address == i.Address })
 		})
 		for _, x := range standing {
-			if x.Instance == "" {
+			given := slices.ContainsFunc(l.Instances, func(i abt2.TableInstance) bool { return i.Address == x.Address })
+			if x.Instance == "" && !given {
 				l.Others = append(l.Others, x)
 			}
 		}
@@ -126,6 +157,9 @@ func (r *Registry) Read(context.Context) (abt2.Names, error) {
 
 // Listed implements abt2.Lister.
 func (r *Registry) Listed(_ context.Context, n abt2.ServiceName) ([]abt2.Registration, error) {
+	if err := r.reached(); err != nil {
+		return nil, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.places[place{n, 0}]), nil

@@ -50,6 +50,15 @@ func (r *Registry) plan(n abt2.Names) plan {
 	return p
 }
 
+// empty makes a place at which nothing is wanted one at which nothing of ours is
+// to stand.
+func (p *plan) empty(place string) {
+	if p.desired[place] == nil {
+		p.places = append(p.places, place)
+		p.desired[place] = map[string]abt2.TableInstance{}
+	}
+}
+
 // of is what an instance's keeper is to hold, by path.
 func (p plan) of(id abt2.InstanceID) map[string]bool {
 	out := map[string]bool{}
@@ -101,13 +110,18 @@ func (r *Registry) settle(ctx context.Context, n abt2.Names, newer <-chan struct
 		return err
 	}
 	p := r.plan(n)
+	ids := map[abt2.InstanceID]bool{}
+	for id, held := range r.cfg.Holders.Holdings(ctx) {
+		ids[id] = true
+		for _, q := range held.GetPaths() {
+			if place := path.Dir(q); place != r.cfg.holdersPath() {
+				p.empty(place)
+			}
+		}
+	}
 	stands, err := r.tree.read(ctx, p.places, true)
 	if err != nil {
 		return err
-	}
-	ids := map[abt2.InstanceID]bool{}
-	for id := range r.cfg.Holders.Holdings(ctx) {
-		ids[id] = true
 	}
 	for _, list := range stands {
 		for _, l := range list {
@@ -145,9 +159,7 @@ func (r *Registry) settle(ctx context.Context, n abt2.Names, newer <-chan struct
 			}
 		}
 	}
-	see, cancel := context.WithTimeout(ctx, r.patience())
-	defer cancel()
-	stands, waiting, err := r.await(see, newer, p, p.missing)
+	stands, waiting, err := r.await(ctx, newer, p, stands, true, p.missing)
 	if errors.Is(err, errSuperseded) {
 		return err
 	}
@@ -179,9 +191,7 @@ func (r *Registry) settle(ctx context.Context, n abt2.Names, newer <-chan struct
 		failures = append(failures, abt2.Errorf(abt2.CodeUnconfirmed, "%s: not seen in ZooKeeper; what stood there stays", some(waiting)))
 		return errors.Join(failures...)
 	}
-	gone, cancel := context.WithTimeout(ctx, r.patience())
-	defer cancel()
-	_, waiting, err = r.await(gone, newer, p, func(place string, stands []leaf) (out []string) {
+	_, waiting, err = r.await(ctx, newer, p, stands, false, func(place string, stands []leaf) (out []string) {
 		for _, l := range p.beyond(place, stands) {
 			out = append(out, path.Join(place, l.address))
 		}
@@ -197,8 +207,11 @@ func (r *Registry) settle(ctx context.Context, n abt2.Names, newer <-chan struct
 }
 
 // patience is how long is waited for what others do in ZooKeeper: a keeper that
-// has lost its session needs as long to find another.
-func (r *Registry) patience() time.Duration { return r.cfg.ZooKeeper.SessionTimeout + 5*time.Second }
+// has lost its session needs as long to find another. Some of an attempt is left
+// for the places where nobody is waited for.
+func (r *Registry) patience() time.Duration {
+	return min(r.cfg.ZooKeeper.SessionTimeout+5*time.Second, attempt/3)
+}
 
 // some names the first of many.
 func some(list []string) string {
@@ -212,27 +225,49 @@ func some(list []string) string {
 // errSuperseded says that something else is wanted meanwhile.
 var errSuperseded = errors.New("something else is wanted")
 
-// await reads until left has nothing to tell of any place, ctx ends, or newer closes.
-func (r *Registry) await(ctx context.Context, newer <-chan struct{}, p plan, left func(place string, stands []leaf) []string) (stands map[string][]leaf, waiting []string, err error) {
-	for {
-		changed := r.tree.next()
-		if stands, err = r.tree.read(ctx, p.places, false); err != nil {
-			return nil, nil, err
-		}
+// await waits until left has nothing to tell of any place, or r.patience is
+// over: then waiting is what it tells. stands was read last, and comes back as it
+// is now. present is whether what is waited for is to come or to go: so names
+// alone tell when it is worth while to look at every leaf.
+func (r *Registry) await(ctx context.Context, newer <-chan struct{}, p plan, stands map[string][]leaf, present bool, left func(place string, stands []leaf) []string) (now map[string][]leaf, waiting []string, err error) {
+	over := time.NewTimer(r.patience())
+	defer over.Stop()
+	waits := func() {
 		waiting = nil
 		for _, place := range p.places {
 			waiting = append(waiting, left(place, stands[place])...)
 		}
-		if len(waiting) == 0 || ctx.Err() != nil {
-			return stands, waiting, nil
+	}
+	look := func() (err error) {
+		if stands, err = r.tree.read(ctx, p.places, false); err == nil {
+			waits()
+		}
+		return err
+	}
+	for waits(); len(waiting) > 0; {
+		changed := r.tree.next()
+		ready, err := r.tree.all(waiting, present)
+		if err == nil && ready {
+			err = look()
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(waiting) == 0 {
+			break
 		}
 		select {
 		case <-changed:
 		case <-newer:
 			return nil, nil, errSuperseded
+		case <-over.C:
+			err := look()
+			return stands, waiting, err
 		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
 		}
 	}
+	return stands, waiting, nil
 }
 
 // dropKept deletes the leaves that we keep at places which are no more.

@@ -34,6 +34,9 @@ type tree struct {
 	changed chan struct{}              // closed by the next event
 	watched map[string]<-chan zk.Event // of children
 	authed  bool
+	// sessions are those of keepers, when sessionsAsOf was the last change of who there is.
+	sessions     map[int64]abt2.InstanceID
+	sessionsAsOf int64
 }
 
 func newTree(c Config) *tree {
@@ -124,6 +127,28 @@ func (t *tree) children(p string) ([]string, error) {
 	return list, absent(err, p)
 }
 
+// all reports whether every one of these leaves exists, or none does, by the
+// names at their places.
+func (t *tree) all(leaves []string, exist bool) (bool, error) {
+	names := map[string][]string{}
+	for _, p := range leaves {
+		place := path.Dir(p)
+		list, read := names[place]
+		if !read {
+			var err error
+			if list, err = t.children(place); err != nil {
+				return false, err
+			}
+			slices.Sort(list)
+			names[place] = list
+		}
+		if _, found := slices.BinarySearch(list, path.Base(p)); found != exist {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 func absent(err error, p string) error {
 	if err == nil || errors.Is(err, zk.ErrNoNode) {
 		return nil
@@ -159,15 +184,20 @@ func (t *tree) read(ctx context.Context, places []string, withData bool) (map[st
 		for _, a := range addresses {
 			group.Go(func() error {
 				p := path.Join(place, a)
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
 				ok, stat, err := t.conn.Exists(p)
-				if err != nil || !ok || ctx.Err() != nil {
+				if err != nil || !ok {
 					return absent(err, p)
 				}
 				l := leaf{address: a, size: int(stat.DataLength), kept: stat.EphemeralOwner == 0 && kept[p]}
 				if stat.EphemeralOwner != 0 {
 					l.holder = holders[stat.EphemeralOwner]
 				}
-				if withData && l.size <= shortData {
+				if l.holder != "" && stat.Version == 0 {
+					l.data = t.cfg.Host // as its keeper wrote it
+				} else if withData && l.size <= shortData {
 					b, _, err := t.conn.Get(p)
 					if err != nil {
 						return absent(err, p)
@@ -190,12 +220,19 @@ func (t *tree) read(ctx context.Context, places []string, withData bool) (map[st
 	return out, nil
 }
 
-// holders tells which session is that of which instance's keeper.
+// holders tells which session is that of which instance's keeper. The map is
+// not to be changed.
 func (t *tree) holders(ctx context.Context) (map[int64]abt2.InstanceID, error) {
 	dir := t.cfg.holdersPath()
-	list, _, err := t.conn.Children(dir)
+	list, dirStat, err := t.conn.Children(dir)
 	if err != nil {
 		return nil, absent(err, dir)
+	}
+	t.mu.Lock()
+	known, asOf := t.sessions, t.sessionsAsOf
+	t.mu.Unlock()
+	if known != nil && asOf == dirStat.Pzxid { // nobody has come or gone since
+		return known, nil
 	}
 	out := map[int64]abt2.InstanceID{}
 	var mu sync.Mutex
@@ -203,8 +240,11 @@ func (t *tree) holders(ctx context.Context) (map[int64]abt2.InstanceID, error) {
 	group.SetLimit(parallel)
 	for _, name := range list {
 		group.Go(func() error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			ok, stat, err := t.conn.Exists(path.Join(dir, name))
-			if err != nil || !ok || ctx.Err() != nil {
+			if err != nil || !ok {
 				return absent(err, dir)
 			}
 			mu.Lock()
@@ -213,5 +253,11 @@ func (t *tree) holders(ctx context.Context) (map[int64]abt2.InstanceID, error) {
 			return nil
 		})
 	}
-	return out, group.Wait()
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sessions, t.sessionsAsOf = out, dirStat.Pzxid
+	return out, nil
 }
