@@ -3,6 +3,7 @@ package abt2_test
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,59 +97,66 @@ func TestConfigRefused(t *testing.T) {
 		patch abt2.ConfigPatch
 		words []string
 	}{
-		"no kind":               {abt2.ConfigPatch{}, []string{`kind ""`, "--kind"}},
-		"unknown kind":          {abt2.ConfigPatch{Kind: ptr(abt2.Kind("daemon"))}, []string{`kind "daemon"`, "edge, service or job"}},
-		"edge without prefix":   {abt2.ConfigPatch{Kind: ptr(abt2.KindEdge)}, []string{`prefix ""`, "/api"}},
-		"prefix without slash":  {edge("api"), []string{`prefix "api"`, "beginning with /"}},
-		"prefix ending in one":  {edge("/api/"), []string{`prefix "/api/"`}},
-		"prefix with dots":      {edge("/a/../b"), []string{"clean path"}},
-		"prefix of ours":        {edge("/.abt2"), []string{"belongs to abt2"}},
-		"prefix below ours":     {edge("/.abt2/x"), []string{"belongs to abt2"}},
-		"prefix with a query":   {edge("/a?b"), []string{"letters, digits"}},
-		"prefix with a space":   {edge("/a b"), []string{"letters, digits"}},
-		"prefix of a service":   {service(abt2.ConfigPatch{Prefix: ptr("/x")}), []string{"only a module of kind edge"}},
-		"health":                {service(abt2.ConfigPatch{Health: ptr("http")}), []string{`health "http"`, "or tcp"}},
-		"health with a space":   {service(abt2.ConfigPatch{Health: ptr("/a b")}), []string{`health "/a b"`}},
-		"health with bad %":     {service(abt2.ConfigPatch{Health: ptr("/%zz")}), []string{"health"}},
-		"no time to be ready":   {service(abt2.ConfigPatch{ReadyTimeout: ptr(abt2.Duration(0))}), []string{`ready_timeout "0s"`, "1h"}},
-		"too long to be ready":  {service(abt2.ConfigPatch{ReadyTimeout: ptr(abt2.Duration(2 * time.Hour))}), []string{`ready_timeout "2h0m0s"`}},
-		"negative grace":        {service(abt2.ConfigPatch{StopGrace: ptr(abt2.Duration(-1))}), []string{"stop_grace"}},
-		"too much grace":        {service(abt2.ConfigPatch{StopGrace: ptr(abt2.Duration(2 * time.Hour))}), []string{"stop_grace"}},
-		"fallback":              {service(abt2.ConfigPatch{Fallback: ptr(abt2.Fallback("any"))}), []string{`fallback "any"`, "none or online"}},
-		"preview of a service":  {service(abt2.ConfigPatch{Preview: ptr(abt2.PreviewRun)}), []string{"kind: job"}},
-		"preview of a job":      {abt2.ConfigPatch{Kind: ptr(abt2.KindJob), Preview: ptr(abt2.PreviewMode("x"))}, []string{"hold or run"}},
-		"compat of a job":       {abt2.ConfigPatch{Kind: ptr(abt2.KindJob), Compat: ptr(abt2.DefaultProduct)}, []string{"compat", "only a service"}},
-		"compat of no product":  {service(abt2.ConfigPatch{Compat: ptr(abt2.ProductName("My Shop"))}), []string{`"My Shop"`}},
-		"no program":            {service(abt2.ConfigPatch{Command: []string{"", "x"}}), []string{"command"}},
-		"zero byte in args":     {service(abt2.ConfigPatch{Args: []string{"a\x00b"}}), []string{"zero byte"}},
-		"zero byte in env_file": {service(abt2.ConfigPatch{EnvFile: ptr("a\x00")}), []string{"zero byte"}},
-		"nameless variable":     {env("", "x"), []string{"env"}},
-		"variable with =":       {env("A=B", "x"), []string{`env "A=B"`}},
-		"variable with newline": {env("A\nB", "x"), []string{"control characters"}},
-		"variable of ours":      {env("ABT2_TOKEN", "x"), []string{"choose another name"}},
-		"port":                  {env("PORT", "80"), []string{"choose another name"}},
-		"zero byte in value":    {env("A", "x\x00"), []string{"zero byte"}},
-		"address without port":  {external("10.0.0.1"), []string{`external "10.0.0.1"`, "HOST:PORT"}},
-		"port 0":                {external("10.0.0.1:0"), []string{"HOST:PORT"}},
-		"port too high":         {external("10.0.0.1:65536"), []string{"HOST:PORT"}},
-		"a URL":                 {external("http://10.0.0.1:80"), []string{"HOST:PORT"}},
-		"no host":               {external(":80"), []string{"host name"}},
-		"host with a space":     {external("a b:80"), []string{"host name"}},
-		"half an IP address":    {external("10.0.1:80"), []string{"host name"}},
-		"every address":         {external("[::]:80"), []string{"one instance"}},
-		"address twice":         {external("10.0.0.1:80", "10.0.0.1:80"), []string{"twice"}},
-		"address twice, folded": {external("A:80", "a:80"), []string{"twice"}},
-		"DNS name among others": {external("10.0.0.1:80", "dns:order"), []string{"stands alone"}},
-		"no DNS name":           {external("dns:"), []string{"dns:NAME"}},
-		"DNS name with slash":   {external("dns://order"), []string{"dns:NAME"}},
-		"DNS port":              {external("dns:order:http"), []string{"65535"}},
-		"too many addresses":    {external(slices.Repeat([]string{"a:1"}, 1001)...), []string{"1001 addresses"}},
-		"external job":          {abt2.ConfigPatch{Kind: ptr(abt2.KindJob), External: abt2.External{"a:1"}}, []string{"a job is not called"}},
-		"external and command":  {service(abt2.ConfigPatch{Command: []string{"./x"}, External: abt2.External{"a:1"}}), []string{"command", "does not start"}},
-		"external and env":      {service(abt2.ConfigPatch{Env: map[string]string{"A": "1"}, External: abt2.External{"a:1"}}), []string{"env", "does not start"}},
-		"external and scale":    {service(abt2.ConfigPatch{Instances: ptr(2), External: abt2.External{"a:1"}}), []string{"instances"}},
-		"no instances":          {service(abt2.ConfigPatch{Instances: ptr(0)}), []string{`instances "0"`, "1 to 1000"}},
-		"too many instances":    {service(abt2.ConfigPatch{Instances: ptr(1001)}), []string{`instances "1001"`}},
+		"no kind":                {abt2.ConfigPatch{}, []string{`kind ""`, "--kind"}},
+		"unknown kind":           {abt2.ConfigPatch{Kind: ptr(abt2.Kind("daemon"))}, []string{`kind "daemon"`, "edge, service or job"}},
+		"edge without prefix":    {abt2.ConfigPatch{Kind: ptr(abt2.KindEdge)}, []string{`prefix ""`, "/api"}},
+		"prefix without slash":   {edge("api"), []string{`prefix "api"`, "beginning with /"}},
+		"prefix ending in one":   {edge("/api/"), []string{`prefix "/api/"`}},
+		"prefix with dots":       {edge("/a/../b"), []string{"clean path"}},
+		"prefix of ours":         {edge("/.abt2"), []string{"belongs to abt2"}},
+		"prefix below ours":      {edge("/.abt2/x"), []string{"belongs to abt2"}},
+		"prefix with a query":    {edge("/a?b"), []string{"letters, digits"}},
+		"prefix with a space":    {edge("/a b"), []string{"letters, digits"}},
+		"prefix of a service":    {service(abt2.ConfigPatch{Prefix: ptr("/x")}), []string{"only a module of kind edge"}},
+		"health":                 {service(abt2.ConfigPatch{Health: ptr("http")}), []string{`health "http"`, "or tcp"}},
+		"health with a space":    {service(abt2.ConfigPatch{Health: ptr("/a b")}), []string{`health "/a b"`}},
+		"health with bad %":      {service(abt2.ConfigPatch{Health: ptr("/%zz")}), []string{"health"}},
+		"no time to be ready":    {service(abt2.ConfigPatch{ReadyTimeout: ptr(abt2.Duration(0))}), []string{`ready_timeout "0s"`, "1h"}},
+		"too long to be ready":   {service(abt2.ConfigPatch{ReadyTimeout: ptr(abt2.Duration(2 * time.Hour))}), []string{`ready_timeout "2h0m0s"`}},
+		"negative grace":         {service(abt2.ConfigPatch{StopGrace: ptr(abt2.Duration(-1))}), []string{"stop_grace"}},
+		"too much grace":         {service(abt2.ConfigPatch{StopGrace: ptr(abt2.Duration(2 * time.Hour))}), []string{"stop_grace"}},
+		"fallback":               {service(abt2.ConfigPatch{Fallback: ptr(abt2.Fallback("any"))}), []string{`fallback "any"`, "none or online"}},
+		"preview of a service":   {service(abt2.ConfigPatch{Preview: ptr(abt2.PreviewRun)}), []string{"kind: job"}},
+		"preview of a job":       {abt2.ConfigPatch{Kind: ptr(abt2.KindJob), Preview: ptr(abt2.PreviewMode("x"))}, []string{"hold or run"}},
+		"compat of a job":        {abt2.ConfigPatch{Kind: ptr(abt2.KindJob), Compat: ptr(abt2.DefaultProduct)}, []string{"compat", "only a service"}},
+		"name of a job":          {abt2.ConfigPatch{Kind: ptr(abt2.KindJob), Navi: &abt2.ServiceName{Interface: "Order"}}, []string{"navi", "only a service"}},
+		"name with a slash":      {service(abt2.ConfigPatch{Navi: &abt2.ServiceName{Interface: "a/b"}}), []string{`"a/b"`, "letters, digits"}},
+		"namespace with a slash": {service(abt2.ConfigPatch{Navi: &abt2.ServiceName{Namespace: "../zookeeper"}}), []string{`"../zookeeper"`}},
+		"hidden namespace":       {service(abt2.ConfigPatch{Navi: &abt2.ServiceName{Namespace: ".abt2"}}), []string{`".abt2"`, "dot"}},
+		"name like a version":    {service(abt2.ConfigPatch{Navi: &abt2.ServiceName{Interface: "7"}}), []string{`"7"`, "letter"}},
+		"endless name":           {service(abt2.ConfigPatch{Navi: &abt2.ServiceName{Interface: strings.Repeat("a", 201)}}), []string{"at most 200"}},
+		"registry not asked":     {service(abt2.ConfigPatch{External: abt2.External{abt2.ExternalRegistry}}), []string{`"registry"`}},
+		"compat of no product":   {service(abt2.ConfigPatch{Compat: ptr(abt2.ProductName("My Shop"))}), []string{`"My Shop"`}},
+		"no program":             {service(abt2.ConfigPatch{Command: []string{"", "x"}}), []string{"command"}},
+		"zero byte in args":      {service(abt2.ConfigPatch{Args: []string{"a\x00b"}}), []string{"zero byte"}},
+		"zero byte in env_file":  {service(abt2.ConfigPatch{EnvFile: ptr("a\x00")}), []string{"zero byte"}},
+		"nameless variable":      {env("", "x"), []string{"env"}},
+		"variable with =":        {env("A=B", "x"), []string{`env "A=B"`}},
+		"variable with newline":  {env("A\nB", "x"), []string{"control characters"}},
+		"variable of ours":       {env("ABT2_TOKEN", "x"), []string{"choose another name"}},
+		"port":                   {env("PORT", "80"), []string{"choose another name"}},
+		"zero byte in value":     {env("A", "x\x00"), []string{"zero byte"}},
+		"address without port":   {external("10.0.0.1"), []string{`external "10.0.0.1"`, "HOST:PORT"}},
+		"port 0":                 {external("10.0.0.1:0"), []string{"HOST:PORT"}},
+		"port too high":          {external("10.0.0.1:65536"), []string{"HOST:PORT"}},
+		"a URL":                  {external("http://10.0.0.1:80"), []string{"HOST:PORT"}},
+		"no host":                {external(":80"), []string{"host name"}},
+		"host with a space":      {external("a b:80"), []string{"host name"}},
+		"half an IP address":     {external("10.0.1:80"), []string{"host name"}},
+		"every address":          {external("[::]:80"), []string{"one instance"}},
+		"address twice":          {external("10.0.0.1:80", "10.0.0.1:80"), []string{"twice"}},
+		"address twice, folded":  {external("A:80", "a:80"), []string{"twice"}},
+		"DNS name among others":  {external("10.0.0.1:80", "dns:order"), []string{"stands alone"}},
+		"no DNS name":            {external("dns:"), []string{"dns:NAME"}},
+		"DNS name with slash":    {external("dns://order"), []string{"dns:NAME"}},
+		"DNS port":               {external("dns:order:http"), []string{"65535"}},
+		"too many addresses":     {external(slices.Repeat([]string{"a:1"}, 1001)...), []string{"1001 addresses"}},
+		"external job":           {abt2.ConfigPatch{Kind: ptr(abt2.KindJob), External: abt2.External{"a:1"}}, []string{"a job is not called"}},
+		"external and command":   {service(abt2.ConfigPatch{Command: []string{"./x"}, External: abt2.External{"a:1"}}), []string{"command", "does not start"}},
+		"external and env":       {service(abt2.ConfigPatch{Env: map[string]string{"A": "1"}, External: abt2.External{"a:1"}}), []string{"env", "does not start"}},
+		"external and scale":     {service(abt2.ConfigPatch{Instances: ptr(2), External: abt2.External{"a:1"}}), []string{"instances"}},
+		"no instances":           {service(abt2.ConfigPatch{Instances: ptr(0)}), []string{`instances "0"`, "1 to 1000"}},
+		"too many instances":     {service(abt2.ConfigPatch{Instances: ptr(1001)}), []string{`instances "1001"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := abt2.DeriveConfig("order", c.patch)
@@ -186,13 +194,13 @@ func TestDiffConfig(t *testing.T) {
 	// A whole configuration against none: every field is told.
 	full := abt2.Config{
 		Kind: abt2.KindEdge, Prefix: "/", Command: []string{"./api"}, Args: []string{"-v"}, Env: map[string]string{"A": "1"}, EnvFile: "secrets",
-		Health: "/ok", ReadyTimeout: 1, StopGrace: 1, Fallback: abt2.FallbackOnline, Preview: abt2.PreviewRun, Compat: "shop",
+		Health: "/ok", ReadyTimeout: 1, StopGrace: 1, Fallback: abt2.FallbackOnline, Preview: abt2.PreviewRun, Compat: "shop", Navi: abt2.ServiceName{Interface: "Order"},
 	}
 	var fields []string
 	for _, c := range abt2.DiffConfig(abt2.Config{}, full) {
 		fields = append(fields, c.Field)
 	}
-	known := []string{"kind", "prefix", "command", "args", "env", "env_file", "health", "ready_timeout", "fallback", "stop_grace", "preview", "compat"}
+	known := []string{"kind", "prefix", "command", "args", "env", "env_file", "health", "ready_timeout", "fallback", "stop_grace", "preview", "compat", "navi"}
 	if !slices.Equal(fields, known) {
 		t.Errorf("told are %v, want %v", fields, known)
 	}

@@ -44,6 +44,9 @@ compat: default
 		}},
 		"addresses":                     {"external: [10.0.0.1:80, 'order.internal:80']\n", abt2.ConfigPatch{External: abt2.External{"10.0.0.1:80", "order.internal:80"}}},
 		"a DNS name":                    {"external: dns:order.internal\n", abt2.ConfigPatch{External: abt2.External{"dns:order.internal"}}},
+		"who is registered":             {"external: registry\n", abt2.ConfigPatch{External: abt2.External{abt2.ExternalRegistry}}},
+		"a name":                        {"navi: {namespace: shop, interface: com.example.Order}\n", abt2.ConfigPatch{Navi: &abt2.ServiceName{Namespace: "shop", Interface: "com.example.Order"}}},
+		"half a name":                   {"navi: {interface: Order}\n", abt2.ConfigPatch{Navi: &abt2.ServiceName{Interface: "Order"}}},
 		"no addresses":                  {"external: []\n", abt2.ConfigPatch{External: abt2.External{}}},
 		"left out and said to be empty": {"env:\nargs: []\nhealth: ''\n", abt2.ConfigPatch{Args: []string{}, Health: ptr("")}},
 	} {
@@ -75,6 +78,8 @@ func TestDecodeModuleRefused(t *testing.T) {
 		words []string
 	}{
 		"unknown field":          {"kind: edge\nprefx: /api\n", []string{"line 2", `field "prefx"`, "unknown", "known: kind, prefix, command", "instances"}},
+		"unknown part of a name": {"navi: {group: shop}\n", []string{"line 1", "navi", `"group"`, "namespace, interface"}},
+		"a word for a name":      {"navi: Order\n", []string{"line 1", "navi", "must be like"}},
 		"field twice":            {"kind: edge\nprefix: /\nkind: job\n", []string{"line 3", "field kind", "line 1 already"}},
 		"variable twice":         {"env:\n  A: 1\n  A: 2\n", []string{"field env", `"A" already defined at line 2`}},
 		"another document":       {"kind: edge\n---\nkind: job\n", []string{"after the first document"}},

@@ -236,7 +236,15 @@ func (e *Engine) checkListing(s *abt2.State, product abt2.ProductName, puts []ab
 		return nil
 	}
 	taken := map[abt2.ServiceName]abt2.ModuleName{}
-	for _, v := range sortedVersions(s.InUse()) {
+	known := s.InUse()
+	if sess := s.Session(product); sess != nil {
+		for _, t := range sess.Targets {
+			if s.Versions[t.Put] != nil {
+				known[t.Put] = true
+			}
+		}
+	}
+	for _, v := range sortedVersions(known) {
 		if ver := s.Versions[v]; ver.Config.Kind == abt2.KindService {
 			taken[ver.Config.ServiceName(ownerOf(s, ver), v.Module)] = v.Module
 		}
@@ -345,6 +353,10 @@ func unlisted(want, got []abt2.Listing) []string {
 	}
 	return out
 }
+
+// ofStranger reports whether a difference is that somebody else is listed beside
+// ours. It needs a session to be mended, and commit asks about them again.
+func ofStranger(d abt2.Difference) bool { return d.Part == "registry" && d.Should == strayShould }
 
 // without lists what is in a and not in b, for people.
 func without(a, b []abt2.TableInstance) []string {

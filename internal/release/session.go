@@ -64,7 +64,8 @@ func (e *Engine) Create(ctx context.Context, q abt2.CreateRequest) (abt2.Session
 		if err != nil {
 			return abt2.Session{}, err
 		}
-		if differences = slices.DeleteFunc(differences, func(d abt2.Difference) bool { return d.Meant }); len(differences) > 0 {
+		differences = slices.DeleteFunc(differences, func(d abt2.Difference) bool { return d.Meant || ofStranger(d) })
+		if len(differences) > 0 {
 			return abt2.Session{}, differ(differences, q.Operator)
 		}
 	}

@@ -327,6 +327,12 @@ func decodeModule(b []byte, source string) (abt2.ConfigPatch, error) {
 			if p.External == nil {
 				p.External = abt2.External{}
 			}
+		case "navi":
+			namespace, name, _ := strings.Cut(v, "/")
+			p.Navi = &abt2.ServiceName{Namespace: namespace, Interface: name}
+		case "compat":
+			owner := abt2.ProductName(v)
+			p.Compat = &owner
 		case "instances":
 			n := 0
 			if _, err := fmt.Sscan(v, &n); err != nil {
