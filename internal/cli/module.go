@@ -108,9 +108,9 @@ func (a *app) moduleShowCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show MODULE",
 		Short: "Show a module with all its versions",
-		Long: `Shows a module and its versions that are kept, the newest first: what each is to its products
-(online, preview, backup), how many of its instances are healthy out of how many
-there should be, and the build, or the addresses of an external version.`,
+		Long: `Shows a module and its versions that are kept, the newest first: what each is to its
+products (online, preview, backup), how many of its instances are healthy out of how
+many there should be, and the build, or the addresses of an external version.`,
 		Example: `  abt2 module show order`,
 		Args:    exactly(1, "one MODULE, like order"),
 		RunE: func(cmd *cobra.Command, args []string) error {
