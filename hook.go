@@ -41,7 +41,7 @@ const (
 )
 
 var (
-	hookVerbs = []Verb{VerbShip, VerbUnship, VerbCommit, VerbRollback, VerbClean, VerbRefresh, VerbScale}
+	hookVerbs = []Verb{VerbShip, VerbUnship, VerbCommit, VerbRollback, VerbClean, VerbRefresh, VerbScale, VerbPark, VerbUnpark}
 	hookName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`)
 )
 

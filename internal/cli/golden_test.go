@@ -61,6 +61,16 @@ func sharedStatus() abt2.Status {
 	return s
 }
 
+func parkedStatus() abt2.Status {
+	s := committedStatus()
+	s.Parked = []abt2.ParkedStatus{
+		{SessionStatus: abt2.SessionStatus{ID: 11, State: abt2.SessionParked, Operator: "mei", Description: "sprint 44", Created: ago(9 * day), Changed: ago(2 * time.Hour)},
+			Preview: &abt2.EnvironmentStatus{ID: 41, Product: "default", Role: abt2.RolePreview, Modules: versions("web@5"), Cookie: "abt2=cGFya2Vk", Link: "http://127.0.0.1:8080/.abt2/enter?token=cGFya2Vk&to=/"}},
+		{SessionStatus: abt2.SessionStatus{ID: 9, State: abt2.SessionParked, Operator: "wang", Created: ago(30 * day), Changed: ago(20 * day)}},
+	}
+	return s
+}
+
 func committedStatus() abt2.Status {
 	return abt2.Status{
 		Product:   "default",
@@ -124,6 +134,15 @@ func TestCommands(t *testing.T) {
 			"Create": abt2.Errorf(abt2.CodeDifferences, "2 differences: mend them with abt2 refresh --op=wang, or add --force"),
 		}}}},
 
+		{"park", world{args: "park --op=lihua", svc: &fake{outcome: abt2.Outcome{From: 42, To: 43, Cookie: "abt2=dG9rZW4", Link: "http://127.0.0.1:8080/.abt2/enter?token=dG9rZW4&to=/", Next: "abt2 unpark --op=lihua to go on with session 12, or abt2 start create --op=lihua to begin a release"}}}},
+		{"park_empty", world{args: "park", svc: &fake{outcome: abt2.Outcome{From: 42}}}},
+		{"park_again", world{args: "park", svc: &fake{outcome: abt2.Outcome{From: 42, Same: true}}}},
+		{"park_dry_run", world{args: "park --dry-run", svc: &fake{steps: []string{"set session 12 aside; what it has shipped stays up under its cookie"}}}},
+		{"park_json", world{args: "park --json", svc: &fake{outcome: abt2.Outcome{From: 42, To: 43}}}},
+		{"unpark", world{args: "unpark --op=lihua --session=12", svc: &fake{outcome: abt2.Outcome{From: 44, To: 45, Warnings: []string{"web changed on both sides: users got web@9 while the session was parked; ship it again"}, Next: "abt2 ship web --op=lihua"}}}},
+		{"unpark_empty", world{args: "unpark", svc: &fake{outcome: abt2.Outcome{From: 42}}}},
+		{"unpark_again", world{args: "unpark", svc: &fake{outcome: abt2.Outcome{From: 42, To: 43, Same: true}}}},
+		{"unpark_which", world{args: "unpark --session=twelve"}},
 		{"config_drop", world{args: "config drop --op=lihua --name=web --name=order"}},
 		{"config_drop_dry_run", world{args: "config drop --name=web --dry-run"}},
 		{"config_remove", world{args: "config remove --name=report --takeover"}},
@@ -180,6 +199,8 @@ func TestCommands(t *testing.T) {
 		{"refresh_dry_run", world{args: "refresh --dry-run", svc: &fake{steps: []string{"start web@6: 1 instance"}}}},
 		{"scale", world{args: "scale web=4 order=2", svc: &fake{progress: shipProgress()[:1], outcome: abt2.Outcome{Next: "abt2 status"}}}},
 
+		{"status_parked", world{args: "status", svc: &fake{status: parkedStatus()}}},
+		{"status_parked_json", world{args: "status --json", svc: &fake{status: parkedStatus()}}},
 		{"status_empty", world{args: "status", svc: &fake{status: emptyStatus()}}},
 		{"status_empty_json", world{args: "status --json", svc: &fake{status: emptyStatus()}}},
 		{"status_open", world{args: "status", svc: &fake{status: openStatus()}}},

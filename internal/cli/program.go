@@ -169,7 +169,7 @@ var groups = []struct {
 }{
 	{"release", "Releasing:", []func(*app) *cobra.Command{
 		(*app).startCommand, (*app).configCommand, (*app).shipCommand, (*app).unshipCommand,
-		(*app).commitCommand, (*app).rollbackCommand, (*app).cleanCommand,
+		(*app).commitCommand, (*app).rollbackCommand, (*app).cleanCommand, (*app).parkCommand, (*app).unparkCommand,
 	}},
 	{"look", "Looking:", []func(*app) *cobra.Command{
 		(*app).statusCommand, (*app).historyCommand, (*app).logsCommand, (*app).envCommand, (*app).nameCommand, (*app).moduleCommand,

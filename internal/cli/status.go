@@ -54,7 +54,7 @@ next.`,
 
 // whole makes empty lists of absent ones: only parts may be null.
 func whole(s abt2.Status) abt2.Status {
-	s.Instances, s.Names, s.Routers, s.Edges, s.Missing = list(s.Instances), list(s.Names), list(s.Routers), list(s.Edges), list(s.Missing)
+	s.Instances, s.Names, s.Routers, s.Edges, s.Missing, s.Parked = list(s.Instances), list(s.Names), list(s.Routers), list(s.Edges), list(s.Missing), list(s.Parked)
 	if s.Session != nil {
 		session := *s.Session
 		session.Targets = list(session.Targets)
@@ -105,6 +105,7 @@ func (a *app) statusPage(s abt2.Status) {
 	for _, m := range s.Missing {
 		o.line("%s", o.paint(wary, fmt.Sprintf("%s (%s): %d of %d healthy", m.Version, m.Role, m.Healthy, m.Want)))
 	}
+	a.parkedOnPage(s.Parked)
 	if x := s.Session; x != nil && x.Share != 0 {
 		o.line("%s", o.paint(wary, fmt.Sprintf("%s of the visitors are served from the preview, all others from online", x.Share)))
 	}
@@ -146,6 +147,21 @@ func (a *app) sessionText(s *abt2.SessionStatus) string {
 		text += fmt.Sprintf(", %q", s.Description)
 	}
 	return text
+}
+
+// parkedOnPage tells of the sessions that are set aside.
+func (a *app) parkedOnPage(parked []abt2.ParkedStatus) {
+	for _, p := range parked {
+		text := fmt.Sprintf("session %s of %s was parked %s, opened %s", p.ID, p.Operator, a.out.age(p.Changed), a.out.age(p.Created))
+		if p.Description != "" {
+			text += fmt.Sprintf(", %q", p.Description)
+		}
+		a.out.line("%s", text)
+		if p.Preview != nil {
+			a.out.line("  environment %s: %s", p.Preview.ID, p.Preview.Link)
+			a.out.line("  cookie: %s", p.Preview.Cookie)
+		}
+	}
 }
 
 // environmentsTable puts the environments side by side: what differs is seen.
@@ -224,6 +240,13 @@ func (a *app) statusRows(s abt2.Status) {
 	}
 	if x := s.Session; x != nil && x.Share != 0 {
 		row(word("share"), word(x.Share.String()))
+	}
+	for _, p := range s.Parked {
+		cells := []cell{word("parked"), word(p.ID.String()), word(p.Operator), o.moment(p.Created), o.moment(p.Changed), word(p.Description)}
+		if p.Preview != nil {
+			cells = append(cells, word(p.Preview.ID.String()), word(p.Preview.Cookie), word(p.Preview.Link))
+		}
+		row(cells...)
 	}
 	if s.Skew != 0 {
 		row(word("skew"), word(s.Skew.String()))

@@ -48,7 +48,7 @@ func (a *app) verbCommand(c *cobra.Command, verb abt2.Verb, fill func(cmd *cobra
 	switch verb {
 	case abt2.VerbCommit, abt2.VerbRollback:
 		f.DurationVar(&timeouts.SettleTimeout, "settle-timeout", 0, "how long to wait for names and jobs to follow (default 30s)")
-	case abt2.VerbShip, abt2.VerbUnship, abt2.VerbClean, abt2.VerbRefresh:
+	case abt2.VerbShip, abt2.VerbUnship, abt2.VerbClean, abt2.VerbRefresh, abt2.VerbUnpark:
 		f.DurationVar(&timeouts.DrainTimeout, "drain-timeout", 0, "how long to wait for requests on their way through what is taken down (default 30s)")
 	}
 	return c
@@ -176,6 +176,22 @@ func (a *app) ended(r abt2.VerbRequest, o abt2.Outcome) string {
 			return "no session is there; nothing to clean"
 		}
 		return "the session is ended"
+	case abt2.VerbPark:
+		switch {
+		case o.Same:
+			return "the session is parked already"
+		case o.To == 0:
+			return "the session is parked"
+		}
+		return fmt.Sprintf("the session is parked; environment %s stays up", o.To)
+	case abt2.VerbUnpark:
+		switch {
+		case o.Same:
+			return "the session is open already"
+		case o.To == 0:
+			return "the session is open; nothing is shipped"
+		}
+		return fmt.Sprintf("the session is open; environment %s is in preview", o.To)
 	}
 	if o.Same {
 		return "nothing to do"

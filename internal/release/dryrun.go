@@ -98,7 +98,12 @@ func (e *Engine) steps(ctx context.Context, before, s *abt2.State, r *run) ([]st
 	if p.Online != old.Online {
 		steps = append(steps, fmt.Sprintf("move every user from environment %d to %d", old.Online, p.Online))
 	}
-	if sess := s.Session(q.Product); q.Verb == abt2.VerbUnpark && sess != nil {
+	switch q.Verb {
+	case abt2.VerbPark:
+		steps = append(steps, fmt.Sprintf("set session %d aside; what it has shipped stays up under its cookie", before.Session(q.Product).ID))
+	case abt2.VerbUnpark:
+		sess := s.Session(q.Product)
+		steps = append(steps, fmt.Sprintf("open session %d again on environment %d", sess.ID, sess.Base))
 		steps = append(steps, unparkWarnings(s, sess)...)
 	}
 	for _, v := range sortedVersions(was) {
