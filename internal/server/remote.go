@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"log"
+	"log/slog"
 	"net"
 
 	"abt2.dev"
@@ -16,6 +18,7 @@ type remote struct {
 	listener net.Listener
 	tls      *tls.Config
 	leaf     *x509.Certificate
+	log      *log.Logger // of what comes there and is no TLS
 }
 
 // listenRemote opens that address, nil where none is wanted.
@@ -37,7 +40,7 @@ func listenRemote(ctx context.Context, c Config) (*remote, error) {
 	if err != nil {
 		return nil, abt2.Wrap(abt2.CodeFailed, err, "--remote-listen %s: cannot be taken; is another server there? choose another address", c.RemoteListen)
 	}
-	return &remote{l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, cert.Leaf}, nil
+	return &remote{l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, cert.Leaf, slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug)}, nil
 }
 
 // Close gives the address free where it has not been served on.

@@ -245,11 +245,11 @@ func serve(l net.Listener, beyond *remote, routers *feed.Feed, operators, metric
 			return on()
 		})
 	}
-	answer("api", func() error { return s.Serve(l) })
 	if beyond != nil {
-		s.TLSConfig = beyond.tls
+		s.TLSConfig, s.ErrorLog = beyond.tls, beyond.log
 		answer("remote api", func() error { return s.ServeTLS(beyond.listener, "", "") })
 	}
+	answer("api", func() error { return s.Serve(l) })
 	return func() {
 		routers.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
