@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	abt2.dev/lane v0.0.0
 	abt2.dev/lane/disconf v0.0.0
+	abt2.dev/lane/navi v0.0.0
 	abt2.dev/lane/zookeeper v0.0.0
 	connectrpc.com/connect v1.21.1
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
@@ -89,5 +90,7 @@ require (
 replace abt2.dev/lane => ./lane
 
 replace abt2.dev/lane/disconf => ./lane/disconf
+
+replace abt2.dev/lane/navi => ./lane/navi
 
 replace abt2.dev/lane/zookeeper => ./lane/zookeeper

@@ -19,6 +19,7 @@ import (
 	"abt2.dev/internal/server"
 	"abt2.dev/internal/shim"
 	"abt2.dev/lane"
+	"abt2.dev/lane/navi"
 )
 
 // TestMain lets the test binary be all programs of an installation: the server,
@@ -100,7 +101,15 @@ func module(ctx context.Context, next string) error {
 	if err != nil {
 		return err
 	}
-	s := &http.Server{Addr: fmt.Sprintf("%s:%d", os.Getenv("HOST"), port), Handler: l.Handler(mux), Protocols: new(http.Protocols)}
+	all := http.NewServeMux()
+	all.Handle("/", l.Handler(mux))
+	all.Handle(navi.Prefix, navi.NewServer(l, map[string]navi.Service{"Hops": { // receives calls into their environment by itself
+		"own": navi.Func0(func(ctx context.Context) (hop, error) {
+			env, _ := lane.Environment(ctx)
+			return hop{os.Getenv("ABT2_VERSION"), env}, nil
+		}),
+	}}))
+	s := &http.Server{Addr: fmt.Sprintf("%s:%d", os.Getenv("HOST"), port), Handler: all, Protocols: new(http.Protocols)}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
 	done := make(chan error, 1)

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"net"
 	"os"
 	"time"
 
@@ -33,7 +34,14 @@ func (c *Config) checkRegistry() error {
 	case c.Registry == RegistryNavi && len(c.ZooKeeper.Addresses) == 0:
 		return abt2.Errorf(abt2.CodeInvalid, "--zookeeper %q: --registry=%s needs one", "", RegistryNavi)
 	}
-	return nil
+	if c.Advertise == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(c.Advertise, "0"))
+	if err != nil {
+		return abt2.Wrap(abt2.CodeInvalid, err, "--advertise %q: instances cannot listen there; name an address of this machine", c.Advertise)
+	}
+	return l.Close()
 }
 
 // claimLimit is how long a server that starts waits for its ZooKeeper, to find

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +87,11 @@ func TestNaviRegistry(t *testing.T) {
 	conn := outsider(t, e)
 	in := prepare(t)
 	in.tune = naviConfig(e)
+	host := "127.0.0.1:"
+	if runtime.GOOS == "linux" { // where every address of 127.0.0.0/8 is this machine's
+		host = "127.0.0.2:"
+		in.tune = func(c *server.Config) { naviConfig(e)(c); c.Advertise = "127.0.0.2" }
+	}
 	in.start()
 
 	// Somebody's own process stands there already.
@@ -102,7 +108,7 @@ func TestNaviRegistry(t *testing.T) {
 	in.put("order", "", 1, "kind: service\ninstances: 2\nhealth: /healthz\nready_timeout: 10s\nnavi: {interface: com.example.Order}\n", true)
 	in.verb(abt2.VerbShip)
 	commit := abt2.VerbRequest{By: ann, Verb: abt2.VerbCommit, Product: abt2.DefaultProduct, Yes: true}
-	if _, err := in.api.Run(t.Context(), commit, nil); abt2.CodeOf(err) != abt2.CodeRefused || !strings.Contains(err.Error(), old) || !strings.Contains(err.Error(), "host-of-old") {
+	if _, err := in.api.Run(t.Context(), commit, func(abt2.Progress) {}); abt2.CodeOf(err) != abt2.CodeRefused || !strings.Contains(err.Error(), old) || !strings.Contains(err.Error(), "host-of-old") {
 		t.Errorf("a commit beside a stranger: %v; want it refused, naming who stands there", err)
 	}
 	if got := listed(t, conn, orderPlace); !slices.Equal(got, []string{old}) {
@@ -116,6 +122,9 @@ func TestNaviRegistry(t *testing.T) {
 	one := listed(t, conn, "/navi_rpc/default/1/com.example.Order")
 	if got := listed(t, conn, orderPlace); len(one) != 2 || !slices.Equal(got, one) {
 		t.Errorf("unversioned there stand %v, of version 1 %v", got, one)
+	}
+	if !strings.HasPrefix(one[0], host) {
+		t.Errorf("%s is registered, want an address that begins with %s", one[0], host)
 	}
 	if data, stat, err := conn.Get(path.Join(orderPlace, one[0])); err != nil || stat.EphemeralOwner == 0 || len(data) == 0 {
 		t.Errorf("a leaf: %q, %+v, %v; want a host's name in an ephemeral node", data, stat, err)
@@ -170,7 +179,7 @@ func TestNaviRegistry(t *testing.T) {
 	if err != nil || len(d) != 1 || !strings.Contains(d[0].Is, old) || !strings.Contains(d[0].Remedy, "--external=registry") {
 		t.Errorf("validate beside a stranger: %+v, %v", d, err)
 	}
-	if _, err := in.api.Run(t.Context(), abt2.VerbRequest{By: ann, Verb: abt2.VerbRefresh, Product: abt2.DefaultProduct, Yes: true, Prune: true}, nil); err != nil {
+	if _, err := in.api.Run(t.Context(), abt2.VerbRequest{By: ann, Verb: abt2.VerbRefresh, Product: abt2.DefaultProduct, Yes: true, Prune: true}, func(abt2.Progress) {}); err != nil {
 		t.Error(err)
 	}
 	if got := listed(t, conn, orderPlace); !slices.Contains(got, old) {
@@ -201,7 +210,11 @@ func TestNaviRegistryIsOwned(t *testing.T) {
 	if err := server.Run(ctx, c); abt2.CodeOf(err) != abt2.CodeRefused || !strings.Contains(err.Error(), "--navi-prefix") {
 		t.Errorf("a second installation: %v; want it refused", err)
 	}
-	c.NaviPrefix = "/second_rpc"
+	c.NaviPrefix, c.Advertise = "/second_rpc", "192.0.2.1" // TEST-NET-1, nobody's
+	if err := server.Run(ctx, c); abt2.CodeOf(err) != abt2.CodeInvalid || !strings.Contains(err.Error(), `--advertise "192.0.2.1"`) {
+		t.Errorf("an address that is not this machine's: %v; want it refused", err)
+	}
+	c.Advertise = ""
 	ctx, cancel = context.WithCancel(t.Context())
 	defer cancel()
 	c.Ready = func(server.Addresses) { cancel() }

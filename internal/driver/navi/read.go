@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/go-zookeeper/zk"
 
@@ -100,8 +101,23 @@ func (r *Registry) strays(ctx context.Context, p plan, out abt2.Names) (abt2.Nam
 	return out, ctx.Err()
 }
 
-// Listed implements abt2.Lister.
+// Listed implements abt2.Lister. While no server of the ensemble answers, as
+// between two leaders, it tries again until ctx ends.
 func (r *Registry) Listed(ctx context.Context, n abt2.ServiceName) ([]abt2.Registration, error) {
+	for {
+		out, err := r.look(ctx, n)
+		if abt2.CodeOf(err) != abt2.CodeUnavailable {
+			return out, err
+		}
+		select {
+		case <-time.After(firstPause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+func (r *Registry) look(ctx context.Context, n abt2.ServiceName) ([]abt2.Registration, error) {
 	if err := r.Claim(ctx); err != nil {
 		return nil, err
 	}
