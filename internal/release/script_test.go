@@ -258,6 +258,10 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 		w.edge.mu.Lock()
 		w.edge.unable = len(modules) > 0 && modules[0] == "unable"
 		w.edge.mu.Unlock()
+	case "drift":
+		var to uint64
+		d.ScanArgs(t, "to", &to)
+		w.edge.drift(abt2.EnvironmentID(to))
 	case "router":
 		w.routers.trouble(string(modules[0]))
 	case "forget":

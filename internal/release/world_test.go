@@ -62,6 +62,14 @@ func (e *edge) cut(down bool) {
 	e.down = down
 }
 
+// drift makes another environment online, as a hand at the gateway would.
+func (e *edge) drift(to abt2.EnvironmentID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.routes.Table.Products = slices.Clone(e.routes.Table.Products)
+	e.routes.Table.Products[0].Online = to
+}
+
 func (e *edge) Apply(ctx context.Context, r abt2.EdgeRoutes) error {
 	if err := e.pass(ctx); err != nil {
 		return err
