@@ -46,6 +46,9 @@ type Service interface {
 	// Lookup tells which instances stand under a name, now or once that changes.
 	// The server's end ends the waiting with CodeUnavailable.
 	Lookup(ctx context.Context, r LookupRequest) (Lookup, error)
+	// Call calls a method of a module by Navi-rpc, to try it. What the method
+	// answers, a failure too, is no error.
+	Call(ctx context.Context, r CallRequest) (CallAnswer, error)
 	// Groups lists the groups of a product by name, ChangeGroup changes one and
 	// returns it; of a deleted one, what it was.
 	Groups(ctx context.Context, product ProductName) ([]Group, error)

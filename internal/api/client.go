@@ -214,6 +214,15 @@ func (c *Client) Lookup(ctx context.Context, r abt2.LookupRequest) (abt2.Lookup,
 	return read(resp.Msg.GetLookup(), (*reader).lookup)
 }
 
+// Call implements abt2.Service.
+func (c *Client) Call(ctx context.Context, r abt2.CallRequest) (abt2.CallAnswer, error) {
+	resp, err := c.rpc.Call(ctx, connect.NewRequest(callRequestToWire(r)))
+	if err != nil {
+		return abt2.CallAnswer{}, c.fromWire(ctx, err)
+	}
+	return read(resp.Msg, (*reader).callAnswer)
+}
+
 // Groups implements abt2.Service.
 func (c *Client) Groups(ctx context.Context, product abt2.ProductName) ([]abt2.Group, error) {
 	resp, err := c.rpc.Groups(ctx, connect.NewRequest(&abt2v1.GroupsRequest{Product: string(product)}))

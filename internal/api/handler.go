@@ -206,6 +206,14 @@ func (h *rpcs) Lookup(ctx context.Context, req *connect.Request[abt2v1.LookupReq
 	return connect.NewResponse(&abt2v1.LookupResponse{Lookup: lookupToWire(l)}), nil
 }
 
+func (h *rpcs) Call(ctx context.Context, req *connect.Request[abt2v1.CallRequest]) (*connect.Response[abt2v1.CallResponse], error) {
+	a, err := h.svc.Call(ctx, callRequestFromWire(req.Msg))
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(callAnswerToWire(a)), nil
+}
+
 func (h *rpcs) Groups(ctx context.Context, req *connect.Request[abt2v1.GroupsRequest]) (*connect.Response[abt2v1.GroupsResponse], error) {
 	list, err := h.svc.Groups(ctx, abt2.ProductName(req.Msg.GetProduct()))
 	if err != nil {

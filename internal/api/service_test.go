@@ -28,6 +28,7 @@ type recorder struct {
 	env      abt2.EnvironmentStatus
 	fault    abt2.Fault
 	lookup   abt2.Lookup
+	called   abt2.CallAnswer
 	groups   []abt2.Group
 	group    abt2.Group
 	modules  []abt2.ModuleStatus
@@ -147,6 +148,11 @@ func (r *recorder) Environment(ctx context.Context, id abt2.EnvironmentID) (abt2
 func (r *recorder) Lookup(ctx context.Context, q abt2.LookupRequest) (abt2.Lookup, error) {
 	r.note(ctx, "Lookup", q)
 	return r.lookup, r.err
+}
+
+func (r *recorder) Call(ctx context.Context, q abt2.CallRequest) (abt2.CallAnswer, error) {
+	r.note(ctx, "Call", q)
+	return r.called, r.err
 }
 
 func (r *recorder) Groups(ctx context.Context, product abt2.ProductName) ([]abt2.Group, error) {

@@ -34,6 +34,7 @@ type fake struct {
 	envs      map[abt2.EnvironmentID]abt2.EnvironmentStatus
 	logs      string
 	lookup    abt2.Lookup
+	called    abt2.CallAnswer
 	group     abt2.Group
 	modules   []abt2.ModuleStatus
 	module    abt2.ModuleStatus
@@ -147,6 +148,10 @@ func (f *fake) Environment(_ context.Context, id abt2.EnvironmentID) (abt2.Envir
 		return e, abt2.Errorf(abt2.CodeNotFound, "environment %s: does not exist; abt2 history lists them", id)
 	}
 	return e, nil
+}
+
+func (f *fake) Call(_ context.Context, r abt2.CallRequest) (abt2.CallAnswer, error) {
+	return f.called, f.note("Call", r)
 }
 
 func (f *fake) Lookup(ctx context.Context, r abt2.LookupRequest) (abt2.Lookup, error) {

@@ -228,6 +228,13 @@ func TestCommands(t *testing.T) {
 		{"env_diff_json", world{args: "env diff 42 43 --json", svc: &fake{envs: envs()}}},
 		{"version", world{args: "version"}},
 		{"version_json", world{args: "version --json"}},
+		{"call", world{args: `call order Orders.get 7 --env=43`, svc: &fake{called: called(0, `{"id":7,"item":"book"}`, "")}}},
+		{"call_cookie", world{args: `call order join "ab" 3 --cookie=abt2=Zm9v --types=java.lang.String,int --timeout=5s`, svc: &fake{called: called(0, `"ababab"`, "")}}},
+		{"call_json", world{args: `call order get 7 --json`, svc: &fake{called: called(0, `null`, "")}}},
+		{"call_failed", world{args: `call order get 7`, svc: &fake{called: called(2, "null", "no such order")}}},
+		{"call_no_json", world{args: `call order get book`, svc: &fake{}}},
+		{"call_twice", world{args: `call order get 7 --env=43 --cookie=Zm9v`, svc: &fake{}}},
+		{"call_nothing", world{args: `call order`, svc: &fake{}}},
 		{"name_get", world{args: "name get order", svc: &fake{lookup: lookup()}}},
 		{"name_get_ip_port", world{args: "name get order@3 -i -p --product=shop", svc: &fake{lookup: lookup()}}},
 		{"name_get_state", world{args: "name get order -s", svc: &fake{lookup: lookup()}}},
@@ -357,6 +364,13 @@ func modules() []abt2.ModuleStatus {
 			},
 		},
 		{Name: "price"},
+	}
+}
+
+func called(status int, result, message string) abt2.CallAnswer {
+	return abt2.CallAnswer{
+		Environment: 43, Version: abt2.VersionID{Module: "order", Number: 4}, Instance: "order-4-1", Address: "127.0.0.1:20001",
+		Status: status, Result: result, Message: message, Took: 1234 * time.Microsecond,
 	}
 }
 

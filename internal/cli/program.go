@@ -172,7 +172,7 @@ var groups = []struct {
 		(*app).commitCommand, (*app).rollbackCommand, (*app).cleanCommand, (*app).parkCommand, (*app).unparkCommand,
 	}},
 	{"look", "Looking:", []func(*app) *cobra.Command{
-		(*app).statusCommand, (*app).historyCommand, (*app).logsCommand, (*app).envCommand, (*app).nameCommand, (*app).moduleCommand,
+		(*app).statusCommand, (*app).historyCommand, (*app).logsCommand, (*app).envCommand, (*app).nameCommand, (*app).callCommand, (*app).moduleCommand,
 	}},
 	{"care", "Taking care:", []func(*app) *cobra.Command{
 		(*app).validateCommand, (*app).refreshCommand, (*app).scaleCommand, (*app).instanceCommand, (*app).productCommand, (*app).routerCommand, (*app).drillCommand, (*app).doctorCommand,

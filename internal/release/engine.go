@@ -84,6 +84,8 @@ type Config struct {
 	Platform  abt2.Platform
 	Edges     []EdgeTarget
 	Registry  abt2.Registry
+	// Caller makes operators' calls.
+	Caller abt2.Caller
 	// Centre tells processes what is online that are no routers; nil: there is none.
 	Centre  abt2.ConfigCentre
 	Routers Routers

@@ -169,6 +169,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	engine := release.New(release.Config{
 		Store: state, Artifacts: artifacts, Platform: all.Platform(platform, outside),
 		Edges:        edges,
+		Caller:       naviCaller{&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}},
 		Centre:       centre,
 		Registry:     registry,
 		Routers:      routers{routersFeed},

@@ -2781,6 +2781,223 @@ func (x *NamedInstance) GetLoad() int32 {
 	return 0
 }
 
+type CallRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Product string                 `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	Module  string                 `protobuf:"bytes,2,opt,name=module,proto3" json:"module,omitempty"`
+	// Of the service. Empty: as the version's configuration says.
+	Interface string `protobuf:"bytes,3,opt,name=interface,proto3" json:"interface,omitempty"`
+	Method    string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// Each a JSON value.
+	Arguments []string `protobuf:"bytes,5,rep,name=arguments,proto3" json:"arguments,omitempty"`
+	// As Java names them. None: as fits the arguments.
+	Types []string `protobuf:"bytes,6,rep,name=types,proto3" json:"types,omitempty"`
+	// Zero: the one that the token selects, or that is online.
+	Environment uint64 `protobuf:"varint,7,opt,name=environment,proto3" json:"environment,omitempty"`
+	Token       string `protobuf:"bytes,8,opt,name=token,proto3" json:"token,omitempty"`
+	// At most 90 s, which zero means.
+	Timeout       *durationpb.Duration `protobuf:"bytes,9,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallRequest) Reset() {
+	*x = CallRequest{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallRequest) ProtoMessage() {}
+
+func (x *CallRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallRequest.ProtoReflect.Descriptor instead.
+func (*CallRequest) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *CallRequest) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *CallRequest) GetModule() string {
+	if x != nil {
+		return x.Module
+	}
+	return ""
+}
+
+func (x *CallRequest) GetInterface() string {
+	if x != nil {
+		return x.Interface
+	}
+	return ""
+}
+
+func (x *CallRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *CallRequest) GetArguments() []string {
+	if x != nil {
+		return x.Arguments
+	}
+	return nil
+}
+
+func (x *CallRequest) GetTypes() []string {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *CallRequest) GetEnvironment() uint64 {
+	if x != nil {
+		return x.Environment
+	}
+	return 0
+}
+
+func (x *CallRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *CallRequest) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+// CallResponse is what an instance answered.
+type CallResponse struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Environment uint64                 `protobuf:"varint,1,opt,name=environment,proto3" json:"environment,omitempty"`
+	Version     string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	Instance    string                 `protobuf:"bytes,3,opt,name=instance,proto3" json:"instance,omitempty"`
+	Address     string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	// Navi's: 0; 1: could not be called; 2: the method has failed.
+	Status int32 `protobuf:"varint,5,opt,name=status,proto3" json:"status,omitempty"`
+	// JSON.
+	Result string `protobuf:"bytes,6,opt,name=result,proto3" json:"result,omitempty"`
+	// Of a failure.
+	Message       string               `protobuf:"bytes,7,opt,name=message,proto3" json:"message,omitempty"`
+	Took          *durationpb.Duration `protobuf:"bytes,8,opt,name=took,proto3" json:"took,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallResponse) Reset() {
+	*x = CallResponse{}
+	mi := &file_abt2_v1_operator_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallResponse) ProtoMessage() {}
+
+func (x *CallResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_abt2_v1_operator_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallResponse.ProtoReflect.Descriptor instead.
+func (*CallResponse) Descriptor() ([]byte, []int) {
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *CallResponse) GetEnvironment() uint64 {
+	if x != nil {
+		return x.Environment
+	}
+	return 0
+}
+
+func (x *CallResponse) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *CallResponse) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *CallResponse) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *CallResponse) GetStatus() int32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *CallResponse) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *CallResponse) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *CallResponse) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
 type GroupsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Product       string                 `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
@@ -2790,7 +3007,7 @@ type GroupsRequest struct {
 
 func (x *GroupsRequest) Reset() {
 	*x = GroupsRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[42]
+	mi := &file_abt2_v1_operator_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2802,7 +3019,7 @@ func (x *GroupsRequest) String() string {
 func (*GroupsRequest) ProtoMessage() {}
 
 func (x *GroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[42]
+	mi := &file_abt2_v1_operator_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2815,7 +3032,7 @@ func (x *GroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsRequest.ProtoReflect.Descriptor instead.
 func (*GroupsRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{42}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GroupsRequest) GetProduct() string {
@@ -2834,7 +3051,7 @@ type GroupsResponse struct {
 
 func (x *GroupsResponse) Reset() {
 	*x = GroupsResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[43]
+	mi := &file_abt2_v1_operator_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2846,7 +3063,7 @@ func (x *GroupsResponse) String() string {
 func (*GroupsResponse) ProtoMessage() {}
 
 func (x *GroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[43]
+	mi := &file_abt2_v1_operator_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2859,7 +3076,7 @@ func (x *GroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsResponse.ProtoReflect.Descriptor instead.
 func (*GroupsResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{43}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GroupsResponse) GetGroups() []*Group {
@@ -2882,7 +3099,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[44]
+	mi := &file_abt2_v1_operator_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2894,7 +3111,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[44]
+	mi := &file_abt2_v1_operator_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2907,7 +3124,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{44}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Group) GetProduct() string {
@@ -2946,7 +3163,7 @@ type ChangeGroupRequest struct {
 
 func (x *ChangeGroupRequest) Reset() {
 	*x = ChangeGroupRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[45]
+	mi := &file_abt2_v1_operator_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2958,7 +3175,7 @@ func (x *ChangeGroupRequest) String() string {
 func (*ChangeGroupRequest) ProtoMessage() {}
 
 func (x *ChangeGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[45]
+	mi := &file_abt2_v1_operator_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2971,7 +3188,7 @@ func (x *ChangeGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeGroupRequest.ProtoReflect.Descriptor instead.
 func (*ChangeGroupRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{45}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ChangeGroupRequest) GetBy() *By {
@@ -3026,7 +3243,7 @@ type ChangeGroupResponse struct {
 
 func (x *ChangeGroupResponse) Reset() {
 	*x = ChangeGroupResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[46]
+	mi := &file_abt2_v1_operator_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3038,7 +3255,7 @@ func (x *ChangeGroupResponse) String() string {
 func (*ChangeGroupResponse) ProtoMessage() {}
 
 func (x *ChangeGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[46]
+	mi := &file_abt2_v1_operator_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3051,7 +3268,7 @@ func (x *ChangeGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeGroupResponse.ProtoReflect.Descriptor instead.
 func (*ChangeGroupResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{46}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ChangeGroupResponse) GetGroup() *Group {
@@ -3071,7 +3288,7 @@ type ModulesRequest struct {
 
 func (x *ModulesRequest) Reset() {
 	*x = ModulesRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[47]
+	mi := &file_abt2_v1_operator_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3083,7 +3300,7 @@ func (x *ModulesRequest) String() string {
 func (*ModulesRequest) ProtoMessage() {}
 
 func (x *ModulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[47]
+	mi := &file_abt2_v1_operator_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3096,7 +3313,7 @@ func (x *ModulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModulesRequest.ProtoReflect.Descriptor instead.
 func (*ModulesRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{47}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ModulesRequest) GetModule() string {
@@ -3115,7 +3332,7 @@ type ModulesResponse struct {
 
 func (x *ModulesResponse) Reset() {
 	*x = ModulesResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[48]
+	mi := &file_abt2_v1_operator_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3127,7 +3344,7 @@ func (x *ModulesResponse) String() string {
 func (*ModulesResponse) ProtoMessage() {}
 
 func (x *ModulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[48]
+	mi := &file_abt2_v1_operator_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3140,7 +3357,7 @@ func (x *ModulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModulesResponse.ProtoReflect.Descriptor instead.
 func (*ModulesResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{48}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ModulesResponse) GetModules() []*ModuleStatus {
@@ -3170,7 +3387,7 @@ type ModuleStatus struct {
 
 func (x *ModuleStatus) Reset() {
 	*x = ModuleStatus{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[49]
+	mi := &file_abt2_v1_operator_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3182,7 +3399,7 @@ func (x *ModuleStatus) String() string {
 func (*ModuleStatus) ProtoMessage() {}
 
 func (x *ModuleStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[49]
+	mi := &file_abt2_v1_operator_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3195,7 +3412,7 @@ func (x *ModuleStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModuleStatus.ProtoReflect.Descriptor instead.
 func (*ModuleStatus) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{49}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ModuleStatus) GetName() string {
@@ -3267,7 +3484,7 @@ type VersionStatus struct {
 
 func (x *VersionStatus) Reset() {
 	*x = VersionStatus{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[50]
+	mi := &file_abt2_v1_operator_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3279,7 +3496,7 @@ func (x *VersionStatus) String() string {
 func (*VersionStatus) ProtoMessage() {}
 
 func (x *VersionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[50]
+	mi := &file_abt2_v1_operator_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3292,7 +3509,7 @@ func (x *VersionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionStatus.ProtoReflect.Descriptor instead.
 func (*VersionStatus) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{50}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *VersionStatus) GetId() string {
@@ -3368,7 +3585,7 @@ type ChangeModuleRequest struct {
 
 func (x *ChangeModuleRequest) Reset() {
 	*x = ChangeModuleRequest{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[51]
+	mi := &file_abt2_v1_operator_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3380,7 +3597,7 @@ func (x *ChangeModuleRequest) String() string {
 func (*ChangeModuleRequest) ProtoMessage() {}
 
 func (x *ChangeModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[51]
+	mi := &file_abt2_v1_operator_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3393,7 +3610,7 @@ func (x *ChangeModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeModuleRequest.ProtoReflect.Descriptor instead.
 func (*ChangeModuleRequest) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{51}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ChangeModuleRequest) GetBy() *By {
@@ -3448,7 +3665,7 @@ type ChangeModuleResponse struct {
 
 func (x *ChangeModuleResponse) Reset() {
 	*x = ChangeModuleResponse{}
-	mi := &file_abt2_v1_operator_proto_msgTypes[52]
+	mi := &file_abt2_v1_operator_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3460,7 +3677,7 @@ func (x *ChangeModuleResponse) String() string {
 func (*ChangeModuleResponse) ProtoMessage() {}
 
 func (x *ChangeModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_abt2_v1_operator_proto_msgTypes[52]
+	mi := &file_abt2_v1_operator_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3473,7 +3690,7 @@ func (x *ChangeModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeModuleResponse.ProtoReflect.Descriptor instead.
 func (*ChangeModuleResponse) Descriptor() ([]byte, []int) {
-	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{52}
+	return file_abt2_v1_operator_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ChangeModuleResponse) GetModule() *ModuleStatus {
@@ -3676,7 +3893,26 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\bcallable\x18\x02 \x01(\bR\bcallable\x12\x12\n" +
 	"\x04tags\x18\x03 \x03(\tR\x04tags\x12\x17\n" +
 	"\x04load\x18\x04 \x01(\x05H\x00R\x04load\x88\x01\x01B\a\n" +
-	"\x05_load\")\n" +
+	"\x05_load\"\x96\x02\n" +
+	"\vCallRequest\x12\x18\n" +
+	"\aproduct\x18\x01 \x01(\tR\aproduct\x12\x16\n" +
+	"\x06module\x18\x02 \x01(\tR\x06module\x12\x1c\n" +
+	"\tinterface\x18\x03 \x01(\tR\tinterface\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12\x1c\n" +
+	"\targuments\x18\x05 \x03(\tR\targuments\x12\x14\n" +
+	"\x05types\x18\x06 \x03(\tR\x05types\x12 \n" +
+	"\venvironment\x18\a \x01(\x04R\venvironment\x12\x14\n" +
+	"\x05token\x18\b \x01(\tR\x05token\x123\n" +
+	"\atimeout\x18\t \x01(\v2\x19.google.protobuf.DurationR\atimeout\"\xf9\x01\n" +
+	"\fCallResponse\x12 \n" +
+	"\venvironment\x18\x01 \x01(\x04R\venvironment\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1a\n" +
+	"\binstance\x18\x03 \x01(\tR\binstance\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\x16\n" +
+	"\x06status\x18\x05 \x01(\x05R\x06status\x12\x16\n" +
+	"\x06result\x18\x06 \x01(\tR\x06result\x12\x18\n" +
+	"\amessage\x18\a \x01(\tR\amessage\x12-\n" +
+	"\x04took\x18\b \x01(\v2\x19.google.protobuf.DurationR\x04took\")\n" +
 	"\rGroupsRequest\x12\x18\n" +
 	"\aproduct\x18\x01 \x01(\tR\aproduct\"8\n" +
 	"\x0eGroupsResponse\x12&\n" +
@@ -3723,7 +3959,7 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"\x05scale\x18\x05 \x01(\x05R\x05scale\x12\x17\n" +
 	"\adry_run\x18\x06 \x01(\bR\x06dryRun\"E\n" +
 	"\x14ChangeModuleResponse\x12-\n" +
-	"\x06module\x18\x01 \x01(\v2\x15.abt2.v1.ModuleStatusR\x06module2\x82\n" +
+	"\x06module\x18\x01 \x01(\v2\x15.abt2.v1.ModuleStatusR\x06module2\xb7\n" +
 	"\n" +
 	"\x0fOperatorService\x12;\n" +
 	"\x05Start\x12\x15.abt2.v1.StartRequest\x1a\x16.abt2.v1.StartResponse\"\x03\x90\x02\x01\x129\n" +
@@ -3741,7 +3977,8 @@ const file_abt2_v1_operator_proto_rawDesc = "" +
 	"SetProduct\x12\x1a.abt2.v1.SetProductRequest\x1a\x1b.abt2.v1.SetProductResponse\x129\n" +
 	"\x06Forget\x12\x16.abt2.v1.ForgetRequest\x1a\x17.abt2.v1.ForgetResponse\x12<\n" +
 	"\aDisturb\x12\x17.abt2.v1.DisturbRequest\x1a\x18.abt2.v1.DisturbResponse\x12>\n" +
-	"\x06Lookup\x12\x16.abt2.v1.LookupRequest\x1a\x17.abt2.v1.LookupResponse\"\x03\x90\x02\x01\x12>\n" +
+	"\x06Lookup\x12\x16.abt2.v1.LookupRequest\x1a\x17.abt2.v1.LookupResponse\"\x03\x90\x02\x01\x123\n" +
+	"\x04Call\x12\x14.abt2.v1.CallRequest\x1a\x15.abt2.v1.CallResponse\x12>\n" +
 	"\x06Groups\x12\x16.abt2.v1.GroupsRequest\x1a\x17.abt2.v1.GroupsResponse\"\x03\x90\x02\x01\x12H\n" +
 	"\vChangeGroup\x12\x1b.abt2.v1.ChangeGroupRequest\x1a\x1c.abt2.v1.ChangeGroupResponse\x12A\n" +
 	"\aModules\x12\x17.abt2.v1.ModulesRequest\x1a\x18.abt2.v1.ModulesResponse\"\x03\x90\x02\x01\x12K\n" +
@@ -3760,7 +3997,7 @@ func file_abt2_v1_operator_proto_rawDescGZIP() []byte {
 	return file_abt2_v1_operator_proto_rawDescData
 }
 
-var file_abt2_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_abt2_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_abt2_v1_operator_proto_goTypes = []any{
 	(*ErrorDetail)(nil),           // 0: abt2.v1.ErrorDetail
 	(*By)(nil),                    // 1: abt2.v1.By
@@ -3804,126 +4041,132 @@ var file_abt2_v1_operator_proto_goTypes = []any{
 	(*LookupResponse)(nil),        // 39: abt2.v1.LookupResponse
 	(*Lookup)(nil),                // 40: abt2.v1.Lookup
 	(*NamedInstance)(nil),         // 41: abt2.v1.NamedInstance
-	(*GroupsRequest)(nil),         // 42: abt2.v1.GroupsRequest
-	(*GroupsResponse)(nil),        // 43: abt2.v1.GroupsResponse
-	(*Group)(nil),                 // 44: abt2.v1.Group
-	(*ChangeGroupRequest)(nil),    // 45: abt2.v1.ChangeGroupRequest
-	(*ChangeGroupResponse)(nil),   // 46: abt2.v1.ChangeGroupResponse
-	(*ModulesRequest)(nil),        // 47: abt2.v1.ModulesRequest
-	(*ModulesResponse)(nil),       // 48: abt2.v1.ModulesResponse
-	(*ModuleStatus)(nil),          // 49: abt2.v1.ModuleStatus
-	(*VersionStatus)(nil),         // 50: abt2.v1.VersionStatus
-	(*ChangeModuleRequest)(nil),   // 51: abt2.v1.ChangeModuleRequest
-	(*ChangeModuleResponse)(nil),  // 52: abt2.v1.ChangeModuleResponse
-	nil,                           // 53: abt2.v1.RunRequest.ScaleEntry
-	(*Session)(nil),               // 54: abt2.v1.Session
-	(*Artifact)(nil),              // 55: abt2.v1.Artifact
-	(*ConfigPatch)(nil),           // 56: abt2.v1.ConfigPatch
-	(*FieldChange)(nil),           // 57: abt2.v1.FieldChange
-	(*durationpb.Duration)(nil),   // 58: google.protobuf.Duration
-	(*PlanLine)(nil),              // 59: abt2.v1.PlanLine
-	(*Status)(nil),                // 60: abt2.v1.Status
-	(*Difference)(nil),            // 61: abt2.v1.Difference
-	(*Event)(nil),                 // 62: abt2.v1.Event
-	(*EnvironmentStatus)(nil),     // 63: abt2.v1.EnvironmentStatus
-	(*InstanceStatus)(nil),        // 64: abt2.v1.InstanceStatus
-	(*timestamppb.Timestamp)(nil), // 65: google.protobuf.Timestamp
+	(*CallRequest)(nil),           // 42: abt2.v1.CallRequest
+	(*CallResponse)(nil),          // 43: abt2.v1.CallResponse
+	(*GroupsRequest)(nil),         // 44: abt2.v1.GroupsRequest
+	(*GroupsResponse)(nil),        // 45: abt2.v1.GroupsResponse
+	(*Group)(nil),                 // 46: abt2.v1.Group
+	(*ChangeGroupRequest)(nil),    // 47: abt2.v1.ChangeGroupRequest
+	(*ChangeGroupResponse)(nil),   // 48: abt2.v1.ChangeGroupResponse
+	(*ModulesRequest)(nil),        // 49: abt2.v1.ModulesRequest
+	(*ModulesResponse)(nil),       // 50: abt2.v1.ModulesResponse
+	(*ModuleStatus)(nil),          // 51: abt2.v1.ModuleStatus
+	(*VersionStatus)(nil),         // 52: abt2.v1.VersionStatus
+	(*ChangeModuleRequest)(nil),   // 53: abt2.v1.ChangeModuleRequest
+	(*ChangeModuleResponse)(nil),  // 54: abt2.v1.ChangeModuleResponse
+	nil,                           // 55: abt2.v1.RunRequest.ScaleEntry
+	(*Session)(nil),               // 56: abt2.v1.Session
+	(*Artifact)(nil),              // 57: abt2.v1.Artifact
+	(*ConfigPatch)(nil),           // 58: abt2.v1.ConfigPatch
+	(*FieldChange)(nil),           // 59: abt2.v1.FieldChange
+	(*durationpb.Duration)(nil),   // 60: google.protobuf.Duration
+	(*PlanLine)(nil),              // 61: abt2.v1.PlanLine
+	(*Status)(nil),                // 62: abt2.v1.Status
+	(*Difference)(nil),            // 63: abt2.v1.Difference
+	(*Event)(nil),                 // 64: abt2.v1.Event
+	(*EnvironmentStatus)(nil),     // 65: abt2.v1.EnvironmentStatus
+	(*InstanceStatus)(nil),        // 66: abt2.v1.InstanceStatus
+	(*timestamppb.Timestamp)(nil), // 67: google.protobuf.Timestamp
 }
 var file_abt2_v1_operator_proto_depIdxs = []int32{
-	54, // 0: abt2.v1.StartResponse.session:type_name -> abt2.v1.Session
-	54, // 1: abt2.v1.StartResponse.parked:type_name -> abt2.v1.Session
+	56, // 0: abt2.v1.StartResponse.session:type_name -> abt2.v1.Session
+	56, // 1: abt2.v1.StartResponse.parked:type_name -> abt2.v1.Session
 	1,  // 2: abt2.v1.CreateRequest.by:type_name -> abt2.v1.By
-	54, // 3: abt2.v1.CreateResponse.session:type_name -> abt2.v1.Session
+	56, // 3: abt2.v1.CreateResponse.session:type_name -> abt2.v1.Session
 	1,  // 4: abt2.v1.PutRequest.by:type_name -> abt2.v1.By
 	7,  // 5: abt2.v1.PutRequest.modules:type_name -> abt2.v1.PutModule
-	55, // 6: abt2.v1.PutModule.artifact:type_name -> abt2.v1.Artifact
-	56, // 7: abt2.v1.PutModule.flags:type_name -> abt2.v1.ConfigPatch
+	57, // 6: abt2.v1.PutModule.artifact:type_name -> abt2.v1.Artifact
+	58, // 7: abt2.v1.PutModule.flags:type_name -> abt2.v1.ConfigPatch
 	9,  // 8: abt2.v1.PutResponse.answers:type_name -> abt2.v1.PutAnswer
-	57, // 9: abt2.v1.PutAnswer.changes:type_name -> abt2.v1.FieldChange
+	59, // 9: abt2.v1.PutAnswer.changes:type_name -> abt2.v1.FieldChange
 	1,  // 10: abt2.v1.DropRequest.by:type_name -> abt2.v1.By
 	1,  // 11: abt2.v1.SetProductRequest.by:type_name -> abt2.v1.By
-	58, // 12: abt2.v1.SetProductRequest.skew:type_name -> google.protobuf.Duration
+	60, // 12: abt2.v1.SetProductRequest.skew:type_name -> google.protobuf.Duration
 	1,  // 13: abt2.v1.ForgetRequest.by:type_name -> abt2.v1.By
 	1,  // 14: abt2.v1.DisturbRequest.by:type_name -> abt2.v1.By
-	58, // 15: abt2.v1.DisturbRequest.for:type_name -> google.protobuf.Duration
+	60, // 15: abt2.v1.DisturbRequest.for:type_name -> google.protobuf.Duration
 	18, // 16: abt2.v1.DisturbResponse.fault:type_name -> abt2.v1.Fault
-	58, // 17: abt2.v1.Fault.for:type_name -> google.protobuf.Duration
+	60, // 17: abt2.v1.Fault.for:type_name -> google.protobuf.Duration
 	1,  // 18: abt2.v1.RemoveRequest.by:type_name -> abt2.v1.By
 	1,  // 19: abt2.v1.PlanRequest.by:type_name -> abt2.v1.By
-	59, // 20: abt2.v1.PlanResponse.lines:type_name -> abt2.v1.PlanLine
+	61, // 20: abt2.v1.PlanResponse.lines:type_name -> abt2.v1.PlanLine
 	1,  // 21: abt2.v1.RunRequest.by:type_name -> abt2.v1.By
-	53, // 22: abt2.v1.RunRequest.scale:type_name -> abt2.v1.RunRequest.ScaleEntry
-	58, // 23: abt2.v1.RunRequest.ack_timeout:type_name -> google.protobuf.Duration
-	58, // 24: abt2.v1.RunRequest.settle_timeout:type_name -> google.protobuf.Duration
-	58, // 25: abt2.v1.RunRequest.drain_timeout:type_name -> google.protobuf.Duration
+	55, // 22: abt2.v1.RunRequest.scale:type_name -> abt2.v1.RunRequest.ScaleEntry
+	60, // 23: abt2.v1.RunRequest.ack_timeout:type_name -> google.protobuf.Duration
+	60, // 24: abt2.v1.RunRequest.settle_timeout:type_name -> google.protobuf.Duration
+	60, // 25: abt2.v1.RunRequest.drain_timeout:type_name -> google.protobuf.Duration
 	25, // 26: abt2.v1.RunResponse.progress:type_name -> abt2.v1.Progress
 	26, // 27: abt2.v1.RunResponse.outcome:type_name -> abt2.v1.Outcome
-	58, // 28: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
-	58, // 29: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
+	60, // 28: abt2.v1.Outcome.switched:type_name -> google.protobuf.Duration
+	60, // 29: abt2.v1.Outcome.settled:type_name -> google.protobuf.Duration
 	27, // 30: abt2.v1.Outcome.failed:type_name -> abt2.v1.Failure
-	58, // 31: abt2.v1.Outcome.prepared:type_name -> google.protobuf.Duration
-	60, // 32: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
-	61, // 33: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
-	62, // 34: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
-	63, // 35: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
-	58, // 36: abt2.v1.LookupRequest.wait:type_name -> google.protobuf.Duration
+	60, // 31: abt2.v1.Outcome.prepared:type_name -> google.protobuf.Duration
+	62, // 32: abt2.v1.StatusResponse.status:type_name -> abt2.v1.Status
+	63, // 33: abt2.v1.ValidateResponse.differences:type_name -> abt2.v1.Difference
+	64, // 34: abt2.v1.HistoryResponse.events:type_name -> abt2.v1.Event
+	65, // 35: abt2.v1.EnvironmentResponse.environment:type_name -> abt2.v1.EnvironmentStatus
+	60, // 36: abt2.v1.LookupRequest.wait:type_name -> google.protobuf.Duration
 	40, // 37: abt2.v1.LookupResponse.lookup:type_name -> abt2.v1.Lookup
 	41, // 38: abt2.v1.Lookup.instances:type_name -> abt2.v1.NamedInstance
-	64, // 39: abt2.v1.NamedInstance.instance:type_name -> abt2.v1.InstanceStatus
-	44, // 40: abt2.v1.GroupsResponse.groups:type_name -> abt2.v1.Group
-	1,  // 41: abt2.v1.ChangeGroupRequest.by:type_name -> abt2.v1.By
-	44, // 42: abt2.v1.ChangeGroupResponse.group:type_name -> abt2.v1.Group
-	49, // 43: abt2.v1.ModulesResponse.modules:type_name -> abt2.v1.ModuleStatus
-	50, // 44: abt2.v1.ModuleStatus.versions:type_name -> abt2.v1.VersionStatus
-	55, // 45: abt2.v1.VersionStatus.artifact:type_name -> abt2.v1.Artifact
-	65, // 46: abt2.v1.VersionStatus.created:type_name -> google.protobuf.Timestamp
-	1,  // 47: abt2.v1.ChangeModuleRequest.by:type_name -> abt2.v1.By
-	49, // 48: abt2.v1.ChangeModuleResponse.module:type_name -> abt2.v1.ModuleStatus
-	2,  // 49: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
-	4,  // 50: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
-	6,  // 51: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
-	10, // 52: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
-	19, // 53: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
-	21, // 54: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
-	23, // 55: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
-	28, // 56: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
-	30, // 57: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
-	32, // 58: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
-	34, // 59: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
-	12, // 60: abt2.v1.OperatorService.SetProduct:input_type -> abt2.v1.SetProductRequest
-	14, // 61: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
-	16, // 62: abt2.v1.OperatorService.Disturb:input_type -> abt2.v1.DisturbRequest
-	38, // 63: abt2.v1.OperatorService.Lookup:input_type -> abt2.v1.LookupRequest
-	42, // 64: abt2.v1.OperatorService.Groups:input_type -> abt2.v1.GroupsRequest
-	45, // 65: abt2.v1.OperatorService.ChangeGroup:input_type -> abt2.v1.ChangeGroupRequest
-	47, // 66: abt2.v1.OperatorService.Modules:input_type -> abt2.v1.ModulesRequest
-	51, // 67: abt2.v1.OperatorService.ChangeModule:input_type -> abt2.v1.ChangeModuleRequest
-	36, // 68: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
-	3,  // 69: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
-	5,  // 70: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
-	8,  // 71: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
-	11, // 72: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
-	20, // 73: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
-	22, // 74: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
-	24, // 75: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
-	29, // 76: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
-	31, // 77: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
-	33, // 78: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
-	35, // 79: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
-	13, // 80: abt2.v1.OperatorService.SetProduct:output_type -> abt2.v1.SetProductResponse
-	15, // 81: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
-	17, // 82: abt2.v1.OperatorService.Disturb:output_type -> abt2.v1.DisturbResponse
-	39, // 83: abt2.v1.OperatorService.Lookup:output_type -> abt2.v1.LookupResponse
-	43, // 84: abt2.v1.OperatorService.Groups:output_type -> abt2.v1.GroupsResponse
-	46, // 85: abt2.v1.OperatorService.ChangeGroup:output_type -> abt2.v1.ChangeGroupResponse
-	48, // 86: abt2.v1.OperatorService.Modules:output_type -> abt2.v1.ModulesResponse
-	52, // 87: abt2.v1.OperatorService.ChangeModule:output_type -> abt2.v1.ChangeModuleResponse
-	37, // 88: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
-	69, // [69:89] is the sub-list for method output_type
-	49, // [49:69] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	66, // 39: abt2.v1.NamedInstance.instance:type_name -> abt2.v1.InstanceStatus
+	60, // 40: abt2.v1.CallRequest.timeout:type_name -> google.protobuf.Duration
+	60, // 41: abt2.v1.CallResponse.took:type_name -> google.protobuf.Duration
+	46, // 42: abt2.v1.GroupsResponse.groups:type_name -> abt2.v1.Group
+	1,  // 43: abt2.v1.ChangeGroupRequest.by:type_name -> abt2.v1.By
+	46, // 44: abt2.v1.ChangeGroupResponse.group:type_name -> abt2.v1.Group
+	51, // 45: abt2.v1.ModulesResponse.modules:type_name -> abt2.v1.ModuleStatus
+	52, // 46: abt2.v1.ModuleStatus.versions:type_name -> abt2.v1.VersionStatus
+	57, // 47: abt2.v1.VersionStatus.artifact:type_name -> abt2.v1.Artifact
+	67, // 48: abt2.v1.VersionStatus.created:type_name -> google.protobuf.Timestamp
+	1,  // 49: abt2.v1.ChangeModuleRequest.by:type_name -> abt2.v1.By
+	51, // 50: abt2.v1.ChangeModuleResponse.module:type_name -> abt2.v1.ModuleStatus
+	2,  // 51: abt2.v1.OperatorService.Start:input_type -> abt2.v1.StartRequest
+	4,  // 52: abt2.v1.OperatorService.Create:input_type -> abt2.v1.CreateRequest
+	6,  // 53: abt2.v1.OperatorService.Put:input_type -> abt2.v1.PutRequest
+	10, // 54: abt2.v1.OperatorService.Drop:input_type -> abt2.v1.DropRequest
+	19, // 55: abt2.v1.OperatorService.Remove:input_type -> abt2.v1.RemoveRequest
+	21, // 56: abt2.v1.OperatorService.Plan:input_type -> abt2.v1.PlanRequest
+	23, // 57: abt2.v1.OperatorService.Run:input_type -> abt2.v1.RunRequest
+	28, // 58: abt2.v1.OperatorService.Status:input_type -> abt2.v1.StatusRequest
+	30, // 59: abt2.v1.OperatorService.Validate:input_type -> abt2.v1.ValidateRequest
+	32, // 60: abt2.v1.OperatorService.History:input_type -> abt2.v1.HistoryRequest
+	34, // 61: abt2.v1.OperatorService.Environment:input_type -> abt2.v1.EnvironmentRequest
+	12, // 62: abt2.v1.OperatorService.SetProduct:input_type -> abt2.v1.SetProductRequest
+	14, // 63: abt2.v1.OperatorService.Forget:input_type -> abt2.v1.ForgetRequest
+	16, // 64: abt2.v1.OperatorService.Disturb:input_type -> abt2.v1.DisturbRequest
+	38, // 65: abt2.v1.OperatorService.Lookup:input_type -> abt2.v1.LookupRequest
+	42, // 66: abt2.v1.OperatorService.Call:input_type -> abt2.v1.CallRequest
+	44, // 67: abt2.v1.OperatorService.Groups:input_type -> abt2.v1.GroupsRequest
+	47, // 68: abt2.v1.OperatorService.ChangeGroup:input_type -> abt2.v1.ChangeGroupRequest
+	49, // 69: abt2.v1.OperatorService.Modules:input_type -> abt2.v1.ModulesRequest
+	53, // 70: abt2.v1.OperatorService.ChangeModule:input_type -> abt2.v1.ChangeModuleRequest
+	36, // 71: abt2.v1.OperatorService.Logs:input_type -> abt2.v1.LogsRequest
+	3,  // 72: abt2.v1.OperatorService.Start:output_type -> abt2.v1.StartResponse
+	5,  // 73: abt2.v1.OperatorService.Create:output_type -> abt2.v1.CreateResponse
+	8,  // 74: abt2.v1.OperatorService.Put:output_type -> abt2.v1.PutResponse
+	11, // 75: abt2.v1.OperatorService.Drop:output_type -> abt2.v1.DropResponse
+	20, // 76: abt2.v1.OperatorService.Remove:output_type -> abt2.v1.RemoveResponse
+	22, // 77: abt2.v1.OperatorService.Plan:output_type -> abt2.v1.PlanResponse
+	24, // 78: abt2.v1.OperatorService.Run:output_type -> abt2.v1.RunResponse
+	29, // 79: abt2.v1.OperatorService.Status:output_type -> abt2.v1.StatusResponse
+	31, // 80: abt2.v1.OperatorService.Validate:output_type -> abt2.v1.ValidateResponse
+	33, // 81: abt2.v1.OperatorService.History:output_type -> abt2.v1.HistoryResponse
+	35, // 82: abt2.v1.OperatorService.Environment:output_type -> abt2.v1.EnvironmentResponse
+	13, // 83: abt2.v1.OperatorService.SetProduct:output_type -> abt2.v1.SetProductResponse
+	15, // 84: abt2.v1.OperatorService.Forget:output_type -> abt2.v1.ForgetResponse
+	17, // 85: abt2.v1.OperatorService.Disturb:output_type -> abt2.v1.DisturbResponse
+	39, // 86: abt2.v1.OperatorService.Lookup:output_type -> abt2.v1.LookupResponse
+	43, // 87: abt2.v1.OperatorService.Call:output_type -> abt2.v1.CallResponse
+	45, // 88: abt2.v1.OperatorService.Groups:output_type -> abt2.v1.GroupsResponse
+	48, // 89: abt2.v1.OperatorService.ChangeGroup:output_type -> abt2.v1.ChangeGroupResponse
+	50, // 90: abt2.v1.OperatorService.Modules:output_type -> abt2.v1.ModulesResponse
+	54, // 91: abt2.v1.OperatorService.ChangeModule:output_type -> abt2.v1.ChangeModuleResponse
+	37, // 92: abt2.v1.OperatorService.Logs:output_type -> abt2.v1.LogsResponse
+	72, // [72:93] is the sub-list for method output_type
+	51, // [51:72] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_abt2_v1_operator_proto_init() }
@@ -3944,7 +4187,7 @@ func file_abt2_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_abt2_v1_operator_proto_rawDesc), len(file_abt2_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   54,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

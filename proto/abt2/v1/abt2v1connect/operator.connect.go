@@ -108,6 +108,8 @@ const (
 	OperatorServiceDisturbProcedure = "/abt2.v1.OperatorService/Disturb"
 	// OperatorServiceLookupProcedure is the fully-qualified name of the OperatorService's Lookup RPC.
 	OperatorServiceLookupProcedure = "/abt2.v1.OperatorService/Lookup"
+	// OperatorServiceCallProcedure is the fully-qualified name of the OperatorService's Call RPC.
+	OperatorServiceCallProcedure = "/abt2.v1.OperatorService/Call"
 	// OperatorServiceGroupsProcedure is the fully-qualified name of the OperatorService's Groups RPC.
 	OperatorServiceGroupsProcedure = "/abt2.v1.OperatorService/Groups"
 	// OperatorServiceChangeGroupProcedure is the fully-qualified name of the OperatorService's
@@ -157,6 +159,8 @@ type OperatorServiceClient interface {
 	Disturb(context.Context, *connect.Request[v1.DisturbRequest]) (*connect.Response[v1.DisturbResponse], error)
 	// Lookup tells which instances stand under a name, now or once that changes.
 	Lookup(context.Context, *connect.Request[v1.LookupRequest]) (*connect.Response[v1.LookupResponse], error)
+	// Call calls a method of a module by Navi-rpc, to try it.
+	Call(context.Context, *connect.Request[v1.CallRequest]) (*connect.Response[v1.CallResponse], error)
 	// Groups lists the groups of a product.
 	Groups(context.Context, *connect.Request[v1.GroupsRequest]) (*connect.Response[v1.GroupsResponse], error)
 	// ChangeGroup creates a group, adds or removes modules, or deletes it.
@@ -278,6 +282,12 @@ func NewOperatorServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		call: connect.NewClient[v1.CallRequest, v1.CallResponse](
+			httpClient,
+			baseURL+OperatorServiceCallProcedure,
+			connect.WithSchema(operatorServiceMethods.ByName("Call")),
+			connect.WithClientOptions(opts...),
+		),
 		groups: connect.NewClient[v1.GroupsRequest, v1.GroupsResponse](
 			httpClient,
 			baseURL+OperatorServiceGroupsProcedure,
@@ -330,6 +340,7 @@ type operatorServiceClient struct {
 	forget       *connect.Client[v1.ForgetRequest, v1.ForgetResponse]
 	disturb      *connect.Client[v1.DisturbRequest, v1.DisturbResponse]
 	lookup       *connect.Client[v1.LookupRequest, v1.LookupResponse]
+	call         *connect.Client[v1.CallRequest, v1.CallResponse]
 	groups       *connect.Client[v1.GroupsRequest, v1.GroupsResponse]
 	changeGroup  *connect.Client[v1.ChangeGroupRequest, v1.ChangeGroupResponse]
 	modules      *connect.Client[v1.ModulesRequest, v1.ModulesResponse]
@@ -412,6 +423,11 @@ func (c *operatorServiceClient) Lookup(ctx context.Context, req *connect.Request
 	return c.lookup.CallUnary(ctx, req)
 }
 
+// Call calls abt2.v1.OperatorService.Call.
+func (c *operatorServiceClient) Call(ctx context.Context, req *connect.Request[v1.CallRequest]) (*connect.Response[v1.CallResponse], error) {
+	return c.call.CallUnary(ctx, req)
+}
+
 // Groups calls abt2.v1.OperatorService.Groups.
 func (c *operatorServiceClient) Groups(ctx context.Context, req *connect.Request[v1.GroupsRequest]) (*connect.Response[v1.GroupsResponse], error) {
 	return c.groups.CallUnary(ctx, req)
@@ -472,6 +488,8 @@ type OperatorServiceHandler interface {
 	Disturb(context.Context, *connect.Request[v1.DisturbRequest]) (*connect.Response[v1.DisturbResponse], error)
 	// Lookup tells which instances stand under a name, now or once that changes.
 	Lookup(context.Context, *connect.Request[v1.LookupRequest]) (*connect.Response[v1.LookupResponse], error)
+	// Call calls a method of a module by Navi-rpc, to try it.
+	Call(context.Context, *connect.Request[v1.CallRequest]) (*connect.Response[v1.CallResponse], error)
 	// Groups lists the groups of a product.
 	Groups(context.Context, *connect.Request[v1.GroupsRequest]) (*connect.Response[v1.GroupsResponse], error)
 	// ChangeGroup creates a group, adds or removes modules, or deletes it.
@@ -589,6 +607,12 @@ func NewOperatorServiceHandler(svc OperatorServiceHandler, opts ...connect.Handl
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	operatorServiceCallHandler := connect.NewUnaryHandler(
+		OperatorServiceCallProcedure,
+		svc.Call,
+		connect.WithSchema(operatorServiceMethods.ByName("Call")),
+		connect.WithHandlerOptions(opts...),
+	)
 	operatorServiceGroupsHandler := connect.NewUnaryHandler(
 		OperatorServiceGroupsProcedure,
 		svc.Groups,
@@ -653,6 +677,8 @@ func NewOperatorServiceHandler(svc OperatorServiceHandler, opts ...connect.Handl
 			operatorServiceDisturbHandler.ServeHTTP(w, r)
 		case OperatorServiceLookupProcedure:
 			operatorServiceLookupHandler.ServeHTTP(w, r)
+		case OperatorServiceCallProcedure:
+			operatorServiceCallHandler.ServeHTTP(w, r)
 		case OperatorServiceGroupsProcedure:
 			operatorServiceGroupsHandler.ServeHTTP(w, r)
 		case OperatorServiceChangeGroupProcedure:
@@ -730,6 +756,10 @@ func (UnimplementedOperatorServiceHandler) Disturb(context.Context, *connect.Req
 
 func (UnimplementedOperatorServiceHandler) Lookup(context.Context, *connect.Request[v1.LookupRequest]) (*connect.Response[v1.LookupResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.Lookup is not implemented"))
+}
+
+func (UnimplementedOperatorServiceHandler) Call(context.Context, *connect.Request[v1.CallRequest]) (*connect.Response[v1.CallResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("abt2.v1.OperatorService.Call is not implemented"))
 }
 
 func (UnimplementedOperatorServiceHandler) Groups(context.Context, *connect.Request[v1.GroupsRequest]) (*connect.Response[v1.GroupsResponse], error) {
