@@ -61,7 +61,7 @@ func TestHelpIsComplete(t *testing.T) {
 // What changes something in a product can be tried, and can be taken over.
 func TestChangingCommandsHaveTheirFlags(t *testing.T) {
 	changing := []string{
-		"start create", "config put", "config drop", "config remove", "ship", "unship", "commit", "rollback", "clean", "refresh", "scale", "router forget",
+		"start create", "config put", "config drop", "config remove", "ship", "unship", "commit", "rollback", "clean", "refresh", "scale", "router forget", "park", "unpark",
 		"instance start", "instance stop", "instance restart", "instance scale",
 	}
 	// Modules, groups and settings are part of no session, so there is none to take over.
