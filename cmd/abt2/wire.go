@@ -34,6 +34,8 @@ func runServer(ctx context.Context, c cli.ServerConfig) error {
 		Edge:           c.Edge,
 		HAProxyProgram: c.HAProxyProgram,
 		HAProxySnippet: c.HAProxySnippet,
+		BFEFolders:     c.BFEConf,
+		BFEWebSockets:  c.BFEWebSockets,
 		ConfigCentre:   c.ConfigCentre,
 		Disconf:        server.Disconf(c.Disconf),
 		EdgeListen:     c.EdgeListen,
@@ -66,7 +68,7 @@ func runRestore(ctx context.Context, c cli.RestoreConfig) (cli.Restored, error) 
 
 func runDoctor(ctx context.Context, c cli.ServerConfig) ([]cli.Finding, error) {
 	var out []cli.Finding
-	for _, f := range server.Examine(ctx, server.Config{DataDir: c.Data, Listen: c.Listen, EdgeListen: c.EdgeListen, EdgeElsewhere: !c.EdgeStart, Version: build().Version}) {
+	for _, f := range server.Examine(ctx, server.Config{DataDir: c.Data, Listen: c.Listen, EdgeListen: c.EdgeListen, EdgeElsewhere: !c.EdgeStart || c.Edge == server.EdgeBFE, Version: build().Version}) {
 		out = append(out, cli.Finding{Check: f.Check, Result: string(f.Result), Detail: f.Detail, Remedy: f.Remedy})
 	}
 	return out, ctx.Err()

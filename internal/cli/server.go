@@ -19,7 +19,7 @@ type ServerConfig struct {
 	RemoteListen, RemoteCert, RemoteKey string
 
 	DNSListen  string // host:port of the name server, loopback; port 0 picks a free one; empty: there is none
-	Edge       string // what users are served by: builtin or haproxy
+	Edge       string // what users are served by: builtin, haproxy or bfe
 	EdgeListen string // host:port that users reach; port 0 picks a free one
 	EdgeURL    string // base of printed links; empty: made of the edge's address
 	EdgeCert   string // TLS files of the edge; both or none
@@ -34,6 +34,8 @@ type ServerConfig struct {
 	// HAProxyProgram and HAProxySnippet are paths; empty: haproxy in PATH, none.
 	HAProxyProgram string
 	HAProxySnippet string
+	BFEConf        []string // absolute folders; with BFE one at least
+	BFEWebSockets  bool
 	ConfigCentre   string  // what tells processes what is online that are no routers: builtin or disconf
 	Disconf        Disconf // zero: not disconf
 	AllowRoot      bool    // run although the user is root

@@ -37,7 +37,7 @@ var serverFields = []serverField{
 	{"remote-listen", "", "where operators reach it beyond this machine, `HOST:PORT`, by TLS with --remote-cert and --remote-key (default nowhere)"},
 	{"remote-cert", "", "the TLS certificate of --remote-listen, a PEM file at `PATH`"},
 	{"remote-key", "", "the key of --remote-cert, a PEM file at `PATH`"},
-	{"edge", "builtin", "what users are served by, `NAME`: builtin or haproxy"},
+	{"edge", "builtin", "what users are served by, `NAME`: builtin, haproxy or bfe"},
 	{"edge-listen", "127.0.0.1:8080", "where users reach the edge, `HOST:PORT`; port 0 picks a free one"},
 	{"edge-url", "", "the address users type, the base of printed links: `URL` (default made of the edge's address)"},
 	{"edge-cert", "", "the edge's TLS certificate, a PEM file at `PATH`"},
@@ -45,6 +45,8 @@ var serverFields = []serverField{
 	{"edge-start", "true", "start the edge, and replace it by a newer one; false: wait for one that somebody else keeps running"},
 	{"haproxy-program", "", "with --edge=haproxy: the program at `PATH` (default haproxy, looked for where programs are)"},
 	{"haproxy-snippet", "", "with --edge=haproxy: lines of your own for its defaults section, a file at `PATH`"},
+	{"bfe-conf", "", "with --edge=bfe: BFE's configuration folder, `DIR`; of several instances, separated by commas"},
+	{"bfe-websockets", "false", "with --edge=bfe: let WebSockets in, which then pass through the built-in edge"},
 	{"dns-listen", "", "where names are answered over DNS, `HOST:PORT`; a loopback address; port 0 picks a free one (default nowhere)"},
 	{"registry", "builtin", "where callers outside of abt2 find instances, `NAME`: builtin or navi"},
 	{"navi-prefix", "", "with --registry=navi: the `PATH` below which it writes, which no other abt2 may share (default /navi_rpc)"},
@@ -126,8 +128,11 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 	if _, _, err := net.SplitHostPort(c.EdgeListen); err != nil {
 		return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be HOST:PORT, like 127.0.0.1:8080; port 0 picks a free one", got["edge-listen"].name, c.EdgeListen)
 	}
-	if c.Edge != "builtin" && c.Edge != "haproxy" {
-		return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be builtin or haproxy", got["edge"].name, c.Edge)
+	if !slices.Contains([]string{"builtin", "haproxy", "bfe"}, c.Edge) {
+		return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be builtin, haproxy or bfe", got["edge"].name, c.Edge)
+	}
+	if err := c.readBFE(got); err != nil {
+		return c, err
 	}
 	for _, f := range []string{"haproxy-program", "haproxy-snippet"} {
 		if c.Edge != "haproxy" && got[f].value != "" {
@@ -153,7 +158,7 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 	for _, b := range []struct {
 		setting
 		into *bool
-	}{{got["edge-start"], &c.EdgeStart}, {got["access-log"], &c.AccessLog}, {got["allow-faults"], &c.AllowFaults}} {
+	}{{got["edge-start"], &c.EdgeStart}, {got["access-log"], &c.AccessLog}, {got["bfe-websockets"], &c.BFEWebSockets}, {got["allow-faults"], &c.AllowFaults}} {
 		if *b.into, err = strconv.ParseBool(b.value); err != nil {
 			return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be true or false", b.name, b.value)
 		}
@@ -163,6 +168,9 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 	}
 	if c.Edge == "haproxy" && c.AccessLog {
 		return c, abt2.Errorf(abt2.CodeInvalid, "%s true: is for --edge=builtin alone; let HAProxy log by lines of your own: --haproxy-snippet", got["access-log"].name)
+	}
+	if err := c.checkBFE(got); err != nil {
+		return c, err
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(got["log-level"].value)); err != nil {

@@ -60,6 +60,9 @@ func TestServerSettings(t *testing.T) {
 			c.ZooKeeper = cli.ZooKeeper{Addresses: []string{"10.0.0.1:2181", "10.0.0.2:2181"}, Session: 10 * time.Second}
 			c.Disconf = cli.Disconf{Listen: "0.0.0.0:7072", Prefix: "/conf", Version: "1_0_0_0", Env: "rd"}
 		}},
+		{"bfe", "server --edge=bfe --bfe-websockets", map[string]string{"ABT2_BFE_CONF": "/etc/bfe-1, /etc/bfe-2"}, func(c *cli.ServerConfig) {
+			c.Edge, c.BFEConf, c.BFEWebSockets = "bfe", []string{"/etc/bfe-1", "/etc/bfe-2"}, true
+		}},
 		{"no environment for root", "server", map[string]string{"ABT2_ALLOW_ROOT": "true"}, func(c *cli.ServerConfig) {}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -131,6 +134,12 @@ func TestWrongServerSettings(t *testing.T) {
 		{args: "server --config-centre=disconf --zookeeper=zk1", says: []string{`--zookeeper "zk1"`, "HOST:PORT"}},
 		{args: "server --config-centre=disconf --zookeeper=zk1:2181 --disconf-listen=7072", says: []string{`--disconf-listen "7072"`, "HOST:PORT"}},
 		{args: "server --disconf-listen=:7072", says: []string{`--disconf-listen ":7072"`, "--config-centre=disconf"}},
+		{args: "server --edge=bfe", says: []string{`--bfe-conf ""`, "bfe.conf"}},
+		{args: "server --edge=bfe --bfe-conf=/etc/bfe,", says: []string{`--bfe-conf "/etc/bfe,"`, "commas"}},
+		{args: "server --bfe-conf=/etc/bfe", says: []string{`--bfe-conf "/etc/bfe"`, "--edge=bfe"}},
+		{args: "server --edge=haproxy --bfe-websockets", says: []string{"--bfe-websockets", "--edge=bfe"}},
+		{args: "server --edge=bfe --bfe-conf=/etc/bfe --edge-listen=:80", says: []string{"--edge-listen :80", "bfe.conf"}},
+		{args: "server --edge=bfe --bfe-conf=/etc/bfe --edge-start=false", says: []string{"--edge-start false", "bfe.conf"}},
 		{args: "server --edge-url=shop", says: []string{`--edge-url "shop"`}},
 		{args: "server --edge-url=http://shop/path", says: []string{"--edge-url"}},
 		{args: "server --edge-cert=/c", says: []string{"--edge-key", "both"}},

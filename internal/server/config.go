@@ -21,10 +21,15 @@ type Config struct {
 	// DNSListen is where names are answered over DNS, a loopback HOST:PORT; port 0
 	// picks a free one each time. Empty: nowhere.
 	DNSListen string
-	// Edge is what users are served by: EdgeBuiltin, which is the default, or EdgeHAProxy.
+	// Edge is what users are served by: EdgeBuiltin, which is the default,
+	// EdgeHAProxy or EdgeBFE.
 	Edge           string
 	HAProxyProgram string // empty: haproxy, found in PATH
 	HAProxySnippet string // file of the user's own lines; empty: none
+	// BFEFolders are configuration folders of the instances of BFE that somebody
+	// else runs; one at least with EdgeBFE.
+	BFEFolders    []string
+	BFEWebSockets bool // let WebSockets in, through the built-in edge behind
 	// ConfigCentre tells processes what is online that are no routers:
 	// CentreBuiltin, which does nothing and is the default, or CentreDisconf.
 	ConfigCentre string

@@ -13,6 +13,7 @@ import (
 const (
 	EdgeBuiltin = "builtin"
 	EdgeHAProxy = "haproxy"
+	EdgeBFE     = "bfe"
 )
 
 // haproxyID is the durable name of the one HAProxy.
@@ -21,7 +22,7 @@ const haproxyID = "haproxy-1"
 func haproxyDir(data string) string { return filepath.Join(data, "haproxy") }
 
 // builtinBehind makes the settings of the built-in edge where users come to
-// HAProxy: it keeps the unversioned names and answers below abt2.ReservedPrefix,
+// another: it keeps the unversioned names and answers below abt2.ReservedPrefix,
 // on loopback.
 func (c Config) builtinBehind(url string) Config {
 	c.EdgeListen, c.TLSCert, c.TLSKey, c.EdgeURL = "127.0.0.1:0", "", "", url
@@ -69,14 +70,26 @@ func (c *Config) checkEdge() error {
 	switch c.Edge {
 	case "":
 		c.Edge = EdgeBuiltin
-	case EdgeBuiltin, EdgeHAProxy:
+	case EdgeBuiltin, EdgeHAProxy, EdgeBFE:
 	default:
-		return abt2.Errorf(abt2.CodeInvalid, "--edge %q: is none that we drive; there are %s and %s", c.Edge, EdgeBuiltin, EdgeHAProxy)
+		return abt2.Errorf(abt2.CodeInvalid, "--edge %q: is none that we drive; there are %s, %s and %s", c.Edge, EdgeBuiltin, EdgeHAProxy, EdgeBFE)
 	}
 	if c.Edge != EdgeHAProxy && c.HAProxyProgram+c.HAProxySnippet != "" {
 		return abt2.Errorf(abt2.CodeInvalid, "--haproxy-program and --haproxy-snippet: are for --edge=%s alone; remove them", EdgeHAProxy)
 	}
-	return nil
+	return c.checkBFE()
+}
+
+// gatewayURL is the base of links to what users come to in place of the built-in
+// edge; empty: they come to that.
+func gatewayURL(ctx context.Context, c Config) (string, error) {
+	switch c.Edge {
+	case EdgeHAProxy:
+		return haproxyURL(ctx, c)
+	case EdgeBFE:
+		return bfeURL(c)
+	}
+	return "", nil
 }
 
 // stopHAProxy ends the HAProxy of a data folder; false: none runs.

@@ -106,11 +106,12 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer outside.Close()
-	builtinConfig, edgeURL := c, ""
-	if c.Edge == EdgeHAProxy {
-		if edgeURL, err = haproxyURL(ctx, c); err != nil {
-			return err
-		}
+	edgeURL, err := gatewayURL(ctx, c)
+	if err != nil {
+		return err
+	}
+	builtinConfig := c
+	if edgeURL != "" {
 		builtinConfig = c.builtinBehind(edgeURL)
 	}
 	supervisor, err := superviseEdge(builtinConfig, address, secrets.issue(kindEdge, edgeID))
@@ -143,7 +144,8 @@ func Run(ctx context.Context, c Config) (err error) {
 	run("edge", supervisor.Run)
 	edges := []release.EdgeTarget{{ID: edgeID, Edge: builtin.NewEdge(routersFeed, edgeID), Address: edge.URL}}
 	var own []string
-	if c.Edge == EdgeHAProxy {
+	switch c.Edge {
+	case EdgeHAProxy:
 		gateway, target, err := startHAProxy(ctx, c, edgeURL, edge.Addresses[0])
 		if err != nil {
 			return err
@@ -156,6 +158,14 @@ func Run(ctx context.Context, c Config) (err error) {
 		own = append(own, listens)
 		edges[0].Address = "" // users come to HAProxy
 		edges = append([]release.EdgeTarget{target}, edges...)
+	case EdgeBFE:
+		targets, listens, err := prepareBFEs(c, edgeURL, edge.Addresses[0])
+		if err != nil {
+			return err
+		}
+		own = append(own, listens...)
+		edges[0].Address = "" // users come to BFE
+		edges = append(targets, edges...)
 	}
 	registry, err := withRegistry(ctx, c, folder.Installation, builtin.NewRegistry(routersFeed, []string{edgeID}), platform, run)
 	if err != nil {
@@ -176,7 +186,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		DecodeModule: artifact.DecodeModule,
 		NewName:      newName(c.DataDir),
 		Own:          ownAddresses(address, append(own, edge.Addresses...)),
-		EdgeURL:      edge.URL, // of HAProxy, where there is one
+		EdgeURL:      edge.URL, // of HAProxy or BFE, where there is one
 		InstanceEnv:  map[string]string{"ABT2_SERVER": "http://" + address},
 		Faults:       allowed,
 		Hooks:        hook.New(c.Hooks, c.Log),

@@ -33,7 +33,8 @@ type installation struct {
 	version string   // of the server
 	args    []string // of the server, where it is a process of its own
 
-	edgeKind string // empty: the built-in one
+	edgeKind string   // empty: the built-in one
+	bfes     []string // folders, with server.EdgeBFE
 	tune     func(*server.Config)
 
 	addresses server.Addresses // of the last server
@@ -89,6 +90,7 @@ func (in *installation) start() {
 	go func() {
 		c := server.Config{
 			Program: in.command, DataDir: in.dir, Listen: "127.0.0.1:0", EdgeListen: "127.0.0.1:0", AllowRoot: true, Version: in.version, Edge: in.edgeKind,
+			BFEFolders: in.bfes, BFEWebSockets: len(in.bfes) > 0,
 			Log: slog.New(slog.NewTextHandler(log, nil)), Ready: func(a server.Addresses) { ready <- a },
 		}
 		if in.tune != nil {

@@ -2,6 +2,7 @@ package bfe_test
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"io"
@@ -16,6 +17,7 @@ import (
 
 	"abt2.dev"
 	"abt2.dev/internal/driver/bfe"
+	"abt2.dev/internal/driver/bfe/bfetest"
 )
 
 // What the driver knows of BFE, and why it does what it does. The stand-in is as
@@ -26,20 +28,20 @@ import (
 func TestReloadFailsWithStatus200(t *testing.T) {
 	e, p, _ := open(t, bfe.Config{})
 	apply(t, e, shop(1, 1))
-	p.edit(t, routeFile, func(string) string {
+	p.Edit(t, routeFile, func(string) string {
 		return `{"Version": "wrong", "ProductRule": {"abt2.default": [{"Cond": "req_unheard_of(\"a\")", "ClusterName": "1.web"}]}}`
 	})
-	p.edit(t, "server_data_conf/host_rule.data", func(s string) string {
+	p.Edit(t, "server_data_conf/host_rule.data", func(s string) string {
 		return regexp.MustCompile(`abt2-\w+`).ReplaceAllString(s, "changed")
 	})
-	said := p.reload(t, "server_data_conf") // fails the test for another status
+	said := p.Reload(t, "server_data_conf") // fails the test for another status
 	if !strings.Contains(said, "req_unheard_of") || !badlyEscaped(said) {
 		t.Errorf("a wrong condition is answered %s; want what is wrong, badly escaped", said)
 	}
-	if v := p.version(t, "host_table_version", "HostTag"); v == "changed" {
+	if v := version(t, p, "host_table_version", "HostTag"); v == "changed" {
 		t.Error("the host table was taken although the routes were refused")
 	}
-	if _, env := p.get(t, "/", nil); env != "1.web" {
+	if _, env := get(t, p, "/", nil); env != "1.web" {
 		t.Errorf("after the refusal a request is led to %q", env)
 	}
 }
@@ -49,12 +51,12 @@ func TestRouteToAClusterMissingInGslbIsAccepted(t *testing.T) {
 	e, p, _ := open(t, bfe.Config{})
 	apply(t, e, shop(1, 1))
 	rename := func(s string) string { return strings.ReplaceAll(s, `"1.web"`, `"9.web"`) }
-	p.edit(t, clusterFile, rename)
-	p.edit(t, routeFile, rename)
-	if said := p.reload(t, "server_data_conf"); said != `{"error":null}` {
+	p.Edit(t, clusterFile, rename)
+	p.Edit(t, routeFile, rename)
+	if said := p.Reload(t, "server_data_conf"); said != `{"error":null}` {
 		t.Errorf("the reload is answered %s", said)
 	}
-	if status, _ := p.get(t, "/", nil); status != http.StatusInternalServerError {
+	if status, _ := get(t, p, "/", nil); status != http.StatusInternalServerError {
 		t.Errorf("status %d, want 500", status)
 	}
 }
@@ -63,8 +65,8 @@ func TestRouteToAClusterMissingInGslbIsAccepted(t *testing.T) {
 func TestRouteToAClusterMissingInClusterConfIsRefused(t *testing.T) {
 	e, p, _ := open(t, bfe.Config{})
 	apply(t, e, shop(1, 1))
-	p.edit(t, routeFile, func(s string) string { return strings.ReplaceAll(s, `"1.web"`, `"9.web"`) })
-	if said := p.reload(t, "server_data_conf"); !strings.Contains(said, "9.web") {
+	p.Edit(t, routeFile, func(s string) string { return strings.ReplaceAll(s, `"1.web"`, `"9.web"`) })
+	if said := p.Reload(t, "server_data_conf"); !strings.Contains(said, "9.web") {
 		t.Errorf("the reload is answered %s", said)
 	}
 }
@@ -73,11 +75,11 @@ func TestRouteToAClusterMissingInClusterConfIsRefused(t *testing.T) {
 func TestEmptyRuleListIsAccepted(t *testing.T) {
 	e, p, _ := open(t, bfe.Config{})
 	apply(t, e, shop(1, 1))
-	p.edit(t, routeFile, func(string) string { return `{"Version": "empty", "ProductRule": {"abt2.default": []}}` })
-	if said := p.reload(t, "server_data_conf"); said != `{"error":null}` {
+	p.Edit(t, routeFile, func(string) string { return `{"Version": "empty", "ProductRule": {"abt2.default": []}}` })
+	if said := p.Reload(t, "server_data_conf"); said != `{"error":null}` {
 		t.Errorf("the reload is answered %s", said)
 	}
-	if status, _ := p.get(t, "/", nil); status != http.StatusInternalServerError {
+	if status, _ := get(t, p, "/", nil); status != http.StatusInternalServerError {
 		t.Errorf("status %d, want 500", status)
 	}
 }
@@ -90,13 +92,13 @@ func TestTellsVersionsAndNoRules(t *testing.T) {
 	for file, page := range map[string][2]string{
 		routeFile: {"host_table_version", "ProductRoute"}, clusterFile: {"cluster_table_version", "ClusterConfVer"}, gslbFile: {"bal_table_version", "GslbConfTimeStamp"},
 	} {
-		b, err := os.ReadFile(filepath.Join(p.dir, file))
-		if v := p.version(t, page[0], page[1]); err != nil || v == "" || !strings.Contains(string(b), `"`+v+`"`) {
+		b, err := os.ReadFile(filepath.Join(p.Dir, file))
+		if v := version(t, p, page[0], page[1]); err != nil || v == "" || !strings.Contains(string(b), `"`+v+`"`) {
 			t.Errorf("%s: version %q is told, error %v", file, v, err)
 		}
 	}
 	for _, page := range []string{"mod_header", "mod_header_version", "host_rule", "route_rule"} {
-		if said := p.ask(t, "/monitor/"+page); !strings.HasPrefix(said, `{"error":"`) {
+		if said := ask(t, p, "/monitor/"+page); !strings.HasPrefix(said, `{"error":"`) {
 			t.Errorf("/monitor/%s answers %s", page, said)
 		}
 	}
@@ -109,15 +111,15 @@ func TestHeaderRulesAreLoadedApart(t *testing.T) {
 	seen := make(chan http.Header, 1)
 	m := module(t, seen)
 	apply(t, e, shopAt(1, 1, m))
-	p.edit(t, headerFile, func(s string) string {
+	p.Edit(t, headerFile, func(s string) string {
 		return strings.Replace(s, `"cmd": "REQ_COOKIE_DEL"`, `"cmd": "REQ_HEADER_SET", "params": ["Literal", "1"]}, {"cmd": "REQ_COOKIE_DEL"`, 1)
 	})
-	if said := p.reload(t, "mod_header"); said != `{"error":null}` {
+	if said := p.Reload(t, "mod_header"); said != `{"error":null}` {
 		t.Fatal(said)
 	}
-	p.edit(t, routeFile, func(s string) string { return strings.ReplaceAll(s, `"1.web"`, `"2.web"`) })
-	p.reload(t, "server_data_conf")
-	p.get(t, "/", nil)
+	p.Edit(t, routeFile, func(s string) string { return strings.ReplaceAll(s, `"1.web"`, `"2.web"`) })
+	p.Reload(t, "server_data_conf")
+	get(t, p, "/", nil)
 	if h := <-seen; h.Get("Literal") != "1" || h.Get("Abt2-Env") != "2.web" {
 		t.Errorf("a request after the switch of routes: literal stamp %q, by cluster %q; want the old 1, 2.web", h.Get("Literal"), h.Get("Abt2-Env"))
 	}
@@ -129,11 +131,11 @@ func TestUpgradesByPassHeaderRules(t *testing.T) {
 	e, p, _ := open(t, bfe.Config{})
 	seen := make(chan http.Header, 1)
 	apply(t, e, shopAt(1, 1, module(t, seen)))
-	p.edit(t, routeFile, func(s string) string { return strings.ReplaceAll(s, `"abt2.nobody"`, `"1.web"`) })
-	if said := p.reload(t, "server_data_conf"); said != `{"error":null}` {
+	p.Edit(t, routeFile, func(s string) string { return strings.ReplaceAll(s, `"abt2.nobody"`, `"1.web"`) })
+	if said := p.Reload(t, "server_data_conf"); said != `{"error":null}` {
 		t.Fatal(said)
 	}
-	c := p.upgrade(t, "Abt2-Env: 7\r\nCookie: abt2=x\r\n")
+	c := upgrade(t, p, "Abt2-Env: 7\r\nCookie: abt2=x\r\n")
 	defer c.Close()
 	if h := <-seen; h.Get("Abt2-Env") != "7" || h.Get("Cookie") != "abt2=x" {
 		t.Errorf("the module sees the stamp %q and the cookie %q; want what the client sent", h.Get("Abt2-Env"), h.Get("Cookie"))
@@ -143,13 +145,13 @@ func TestUpgradesByPassHeaderRules(t *testing.T) {
 // TestTLSEndsAt12.
 func TestTLSEndsAt12(t *testing.T) {
 	_, p, _ := open(t, bfe.Config{})
-	trust := p.trust.Clone()
+	trust := p.Trust.Clone()
 	trust.MinVersion, trust.MaxVersion = tls.VersionTLS13, tls.VersionTLS13
-	if c, err := tls.Dial("tcp", p.https, trust); err == nil {
+	if c, err := tls.Dial("tcp", p.HTTPS, trust); err == nil {
 		c.Close()
 		t.Error("TLS 1.3 was spoken")
 	}
-	c, err := tls.Dial("tcp", p.https, p.trust)
+	c, err := tls.Dial("tcp", p.HTTPS, p.Trust)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,16 +159,16 @@ func TestTLSEndsAt12(t *testing.T) {
 }
 
 // get sends a request and returns its status and the cluster it was led to.
-func (p *place) get(t testing.TB, path string, header http.Header) (status int, cluster string) {
+func get(t testing.TB, p *bfetest.Place, path string, header http.Header) (status int, cluster string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.http+path, nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.HTTP+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, values := range header {
 		req.Header[name] = values
 	}
-	req.Header.Set("Abt2-Probe", p.note(t).Probe)
+	req.Header.Set("Abt2-Probe", note(t, p).Probe)
 	req.Close = true
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
@@ -178,9 +180,9 @@ func (p *place) get(t testing.TB, path string, header http.Header) (status int, 
 }
 
 // upgrade asks for a WebSocket and returns its connection, whatever came back.
-func (p *place) upgrade(t testing.TB, header string) net.Conn {
+func upgrade(t testing.TB, p *bfetest.Place, header string) net.Conn {
 	t.Helper()
-	c, err := net.Dial("tcp", p.http)
+	c, err := net.Dial("tcp", p.HTTP)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,9 +200,9 @@ func closed(c net.Conn) bool {
 
 type testNote struct{ Probe string }
 
-func (p *place) note(t testing.TB) (n testNote) {
+func note(t testing.TB, p *bfetest.Place) (n testNote) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(p.dir, noteFile))
+	b, err := os.ReadFile(filepath.Join(p.Dir, noteFile))
 	if err == nil {
 		err = json.Unmarshal(b, &n)
 	}
@@ -210,9 +212,9 @@ func (p *place) note(t testing.TB) (n testNote) {
 	return n
 }
 
-func (p *place) ask(t testing.TB, path string) string {
+func ask(t testing.TB, p *bfetest.Place, path string) string {
 	t.Helper()
-	res, err := http.Get("http://" + p.monitor + path)
+	res, err := http.Get("http://" + p.Monitor + path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,10 +227,10 @@ func (p *place) ask(t testing.TB, path string) string {
 	return string(b)
 }
 
-func (p *place) version(t testing.TB, page, key string) string {
+func version(t testing.TB, p *bfetest.Place, page, key string) string {
 	t.Helper()
 	var out map[string]string
-	if err := json.Unmarshal([]byte(p.ask(t, "/monitor/"+page)), &out); err != nil {
+	if err := json.Unmarshal([]byte(ask(t, p, "/monitor/"+page)), &out); err != nil {
 		t.Fatal(err)
 	}
 	return out[key]
@@ -276,4 +278,9 @@ func apply(t testing.TB, e *bfe.Edge, r abt2.EdgeRoutes) {
 	if err := e.Apply(t.Context(), r); err != nil {
 		t.Fatalf("Apply revision %d: %v", r.Table.Mark.Revision, err)
 	}
+}
+
+// badlyEscaped reports whether an answer tells of an error in what no JSON is.
+func badlyEscaped(answer string) bool {
+	return strings.HasPrefix(answer, `{"error":"`) && json.NewDecoder(bytes.NewReader([]byte(answer))).Decode(&struct{ Error string }{}) != nil
 }

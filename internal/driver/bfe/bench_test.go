@@ -10,5 +10,5 @@ import (
 // BenchmarkFlips measures the stand-in, unless ABT2_BFE names a real one.
 func BenchmarkFlips(b *testing.B) {
 	e, p, _ := open(b, bfe.Config{})
-	drivertest.EdgeFlips(b, drivertest.EdgeFixture{Edge: e, Address: p.http, AnswersAny500: true})
+	drivertest.EdgeFlips(b, drivertest.EdgeFixture{Edge: e, Address: p.HTTP, AnswersAny500: true})
 }

@@ -17,6 +17,7 @@ import (
 
 	"abt2.dev"
 	"abt2.dev/internal/driver/bfe"
+	"abt2.dev/internal/driver/bfe/bfetest"
 )
 
 // same fails the test unless Read returns want.
@@ -32,7 +33,7 @@ func same(t *testing.T, e *bfe.Edge, want abt2.EdgeRoutes) {
 }
 
 func TestRefusesAFolderThatIsNotBFEs(t *testing.T) {
-	p := prepare(t)
+	p := bfetest.Prepare(t)
 	for what, change := range map[string]func(s string) string{
 		"no mod_header": func(s string) string { return strings.ReplaceAll(s, "Modules = mod_header", "Modules = mod_block") },
 		"no monitor": func(s string) string {
@@ -43,7 +44,7 @@ func TestRefusesAFolderThatIsNotBFEs(t *testing.T) {
 		},
 	} {
 		dir := t.TempDir()
-		b, err := os.ReadFile(filepath.Join(p.dir, "bfe.conf"))
+		b, err := os.ReadFile(filepath.Join(p.Dir, "bfe.conf"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,9 +57,9 @@ func TestRefusesAFolderThatIsNotBFEs(t *testing.T) {
 	for what, cfg := range map[string]bfe.Config{
 		"no folder":                      {},
 		"an empty folder":                {Dir: t.TempDir()},
-		"pages by name":                  {Dir: p.dir, Pages: "localhost:80"},
-		"WebSockets that nobody stamps":  {Dir: p.dir, WebSockets: true},
-		"no modules configuration there": {Dir: filepath.Join(p.dir, "tls_conf")},
+		"pages by name":                  {Dir: p.Dir, Pages: "localhost:80"},
+		"WebSockets that nobody stamps":  {Dir: p.Dir, WebSockets: true},
+		"no modules configuration there": {Dir: filepath.Join(p.Dir, "tls_conf")},
 	} {
 		if _, err := bfe.New(cfg); abt2.CodeOf(err) != abt2.CodeInvalid {
 			t.Errorf("%s: error %v, want %s", what, err, abt2.CodeInvalid)
@@ -105,7 +106,7 @@ func TestTakesNoWordForSyntax(t *testing.T) {
 	r := shopAt(3, 1, abt2.TableInstance{ID: `a"b\n%bfe_vip`, Address: "[::1]:1"})
 	apply(t, e, r)
 	same(t, e, r)
-	if _, cluster := p.get(t, "/", nil); cluster != "1.web" {
+	if _, cluster := get(t, p, "/", nil); cluster != "1.web" {
 		t.Errorf("led to %q, want 1.web", cluster)
 	}
 }
@@ -114,8 +115,8 @@ func TestKeepsSecretsToItsOwner(t *testing.T) {
 	e, p, _ := open(t, bfe.Config{})
 	apply(t, e, shop(1, 1))
 	found := 0
-	if err := filepath.WalkDir(p.dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.HasPrefix(path, filepath.Join(p.dir, "log")) {
+	if err := filepath.WalkDir(p.Dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasPrefix(path, filepath.Join(p.Dir, "log")) {
 			return err
 		}
 		b, err := os.ReadFile(path)
@@ -123,7 +124,7 @@ func TestKeepsSecretsToItsOwner(t *testing.T) {
 			return err
 		}
 		info, err := d.Info()
-		if strings.Contains(string(b), string(secret)) || strings.Contains(string(b), p.note(t).Probe) {
+		if strings.Contains(string(b), string(secret)) || strings.Contains(string(b), note(t, p).Probe) {
 			if found++; info.Mode().Perm() != 0o600 {
 				t.Errorf("%s has a secret and mode %s", path, info.Mode())
 			}
@@ -135,7 +136,7 @@ func TestKeepsSecretsToItsOwner(t *testing.T) {
 	if found != 3 { // routes, mod_header's rules, our note
 		t.Errorf("%d files have secrets, want 3", found)
 	}
-	left, err := filepath.Glob(filepath.Join(p.dir, "abt2-next-*"))
+	left, err := filepath.Glob(filepath.Join(p.Dir, "abt2-next-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, error %v", left, err)
 	}
@@ -144,15 +145,15 @@ func TestKeepsSecretsToItsOwner(t *testing.T) {
 // TestChangesNothingWithoutBFE: nobody may find routes after a start that nobody
 // confirmed.
 func TestChangesNothingWithoutBFE(t *testing.T) {
-	p := prepare(t)
-	e, err := bfe.New(bfe.Config{Dir: p.dir})
+	p := bfetest.Prepare(t)
+	e, err := bfe.New(bfe.Config{Dir: p.Dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	before, err := os.ReadFile(filepath.Join(p.dir, routeFile))
+	before, err := os.ReadFile(filepath.Join(p.Dir, routeFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func TestChangesNothingWithoutBFE(t *testing.T) {
 	if _, err := e.Read(t.Context()); abt2.CodeOf(err) != abt2.CodeUnavailable {
 		t.Errorf("Read: error %v, want %s", err, abt2.CodeUnavailable)
 	}
-	after, err := os.ReadFile(filepath.Join(p.dir, routeFile))
+	after, err := os.ReadFile(filepath.Join(p.Dir, routeFile))
 	if err != nil || string(after) != string(before) {
 		t.Errorf("the routes were written all the same, error %v", err)
 	}
@@ -184,8 +185,8 @@ func TestUnderstandsNoNonsense(t *testing.T) {
 		"an error":               {good, `{"error":"no "such" file"}`, 200, abt2.CodeRefused},
 		"it loads nothing":       {good, `{"error":null}`, 200, abt2.CodeFailed},
 	} {
-		p := prepare(t)
-		l, err := net.Listen("tcp", p.monitor)
+		p := bfetest.Prepare(t)
+		l, err := net.Listen("tcp", p.Monitor)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +201,7 @@ func TestUnderstandsNoNonsense(t *testing.T) {
 		srv.Listener.Close()
 		srv.Listener = l
 		srv.Start()
-		e, err := bfe.New(bfe.Config{Dir: p.dir})
+		e, err := bfe.New(bfe.Config{Dir: p.Dir})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,13 +214,13 @@ func TestUnderstandsNoNonsense(t *testing.T) {
 
 // TestGivesUpOnASlowBFE when its caller does.
 func TestGivesUpOnASlowBFE(t *testing.T) {
-	p := prepare(t)
-	l, err := net.Listen("tcp", p.monitor) // accepts, and says nothing
+	p := bfetest.Prepare(t)
+	l, err := net.Listen("tcp", p.Monitor) // accepts, and says nothing
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	e, err := bfe.New(bfe.Config{Dir: p.dir})
+	e, err := bfe.New(bfe.Config{Dir: p.Dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +242,7 @@ func TestGivesUpOnASlowBFE(t *testing.T) {
 func TestSaysWhereItCannotWrite(t *testing.T) {
 	e, p, _ := open(t, bfe.Config{})
 	apply(t, e, shop(1, 1))
-	path := filepath.Join(p.dir, noteFile)
+	path := filepath.Join(p.Dir, noteFile)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
@@ -257,10 +258,10 @@ func TestSaysWhereItCannotWrite(t *testing.T) {
 func TestReadsNoMarkOfForeignRoutes(t *testing.T) {
 	e, p, _ := open(t, bfe.Config{})
 	apply(t, e, shop(1, 1))
-	p.edit(t, routeFile, func(s string) string {
+	p.Edit(t, routeFile, func(s string) string {
 		return strings.Replace(s, `"Version": "abt2-`, `"Version": "by hand `, 1)
 	})
-	p.reload(t, "server_data_conf")
+	p.Reload(t, "server_data_conf")
 	got, err := e.Read(t.Context())
 	if err != nil || got.Table.Mark != (abt2.Mark{}) || got.Table.Products[0].Online != 1 {
 		t.Errorf("mark %v, online %d, error %v; want none, 1", got.Table.Mark, got.Table.Products[0].Online, err)
@@ -277,8 +278,8 @@ func TestMendsHeaderRules(t *testing.T) {
 	apply(t, e, r)
 	aside := filepath.Join(t.TempDir(), "rules")
 	write(t, aside, `{"Version": "x", "Config": {}}`)
-	p.reload(t, "mod_header?path="+aside)
-	p.get(t, "/", nil)
+	p.Reload(t, "mod_header?path="+aside)
+	get(t, p, "/", nil)
 	if h := <-seen; h.Get("Abt2-Env") != "" {
 		t.Fatalf("without rules the stamp is %q", h.Get("Abt2-Env"))
 	}
@@ -288,7 +289,7 @@ func TestMendsHeaderRules(t *testing.T) {
 	}
 	<-seen // a probe
 	apply(t, e, r)
-	p.get(t, "/", nil)
+	get(t, p, "/", nil)
 	if h := <-seen; h.Get("Abt2-Env") != "1.web" {
 		t.Errorf("after the same again the stamp is %q", h.Get("Abt2-Env"))
 	}
@@ -305,7 +306,7 @@ func TestKeepsClustersForOneChangeMore(t *testing.T) {
 		return r
 	}
 	has := func(file string) bool {
-		b, err := os.ReadFile(filepath.Join(p.dir, file))
+		b, err := os.ReadFile(filepath.Join(p.Dir, file))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,7 +335,7 @@ func TestKeepsClustersForOneChangeMore(t *testing.T) {
 func TestTakesUpWhatWasCutShort(t *testing.T) {
 	e, p, _ := open(t, bfe.Config{})
 	apply(t, e, shop(1, 1))
-	path := filepath.Join(p.dir, noteFile)
+	path := filepath.Join(p.Dir, noteFile)
 	before, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -360,7 +361,7 @@ func TestRefusesWebSockets(t *testing.T) {
 	e, p, _ := open(t, bfe.Config{})
 	seen := make(chan http.Header, 1)
 	apply(t, e, shopAt(1, 1, module(t, seen)))
-	c := p.upgrade(t, "")
+	c := upgrade(t, p, "")
 	defer c.Close()
 	if !closed(c) {
 		t.Error("something was answered")
@@ -383,21 +384,21 @@ func TestPagesAnswerWhatBFECannot(t *testing.T) {
 	apply(t, e, r)
 	cookie := http.Header{"Cookie": {"a=1; abt2=" + string(secret)}, "Abt2-Env": {"7"}}
 	for _, path := range []string{"/.abt2/token", "/elsewhere"} {
-		p.get(t, path, cookie)
+		get(t, p, path, cookie)
 		if h := <-seen; h.Get("Cookie") != "a=1; abt2="+string(secret) {
 			t.Errorf("%s: pages see the cookie %q", path, h.Get("Cookie"))
 		}
 	}
-	p.get(t, "/shop", cookie) // has no instance there
+	get(t, p, "/shop", cookie) // has no instance there
 	if h := <-seen; h.Get("Cookie") == "" {
 		t.Error("without instances: pages see no cookie")
 	}
-	c := p.upgrade(t, "Cookie: abt2="+string(secret)+"\r\n")
+	c := upgrade(t, p, "Cookie: abt2="+string(secret)+"\r\n")
 	defer c.Close()
 	if h := <-seen; h.Get("Cookie") != "abt2="+string(secret) {
 		t.Errorf("WebSocket: pages see the cookie %q", h.Get("Cookie"))
 	}
-	p.get(t, "/shop", nil)
+	get(t, p, "/shop", nil)
 	if h := <-reached; h.Get("Abt2-Env") != "1.web" {
 		t.Errorf("the module sees the stamp %q, want 1.web", h.Get("Abt2-Env"))
 	}

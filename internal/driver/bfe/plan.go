@@ -257,11 +257,11 @@ func (c *compiler) product(p *abt2.TableProduct) error {
 		add(and(selector), c.unserved)
 	}
 	for _, t := range c.tokens[p.Name] {
-		choose(headerIs(tokenHeader, string(t.Token)), t.env, roleOf(p, t.env))
+		choose(headerIs(tokenHeader, string(t.Token)), t.env, p.Role(t.env))
 	}
 	choose(hasHeader(tokenHeader), p.Online, abt2.RoleOnline)
 	for _, t := range c.tokens[p.Name] {
-		choose(cookieIs(tokenCookie, string(t.Token)), t.env, roleOf(p, t.env))
+		choose(cookieIs(tokenCookie, string(t.Token)), t.env, p.Role(t.env))
 	}
 	choose(and(hasCookie(tokenCookie), not(cookieIs(tokenCookie, ""))), p.Online, abt2.RoleOnline)
 	choose("", p.Online, "")
@@ -296,18 +296,6 @@ func (c *compiler) reached(id abt2.EnvironmentID, role abt2.Role) []reach {
 		return cmp.Or(cmp.Compare(len(b.prefix), len(a.prefix)), cmp.Compare(a.prefix, b.prefix))
 	})
 	return out
-}
-
-func roleOf(p *abt2.TableProduct, id abt2.EnvironmentID) abt2.Role {
-	switch id {
-	case p.Online:
-		return abt2.RoleOnline
-	case p.Backup:
-		return abt2.RoleBackup
-	case p.Preview:
-		return abt2.RolePreview
-	}
-	return abt2.RoleRetired
 }
 
 // check refuses what BFE would take and then answer 500: a list of rules that

@@ -1,7 +1,6 @@
-package bfe_test
+package bfetest
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -27,7 +26,7 @@ import (
 // and its way of a request, as far as the driver's tests look. What it has of
 // BFE's behaviour is in behaviour_test.go, which runs against the real one, too.
 type standIn struct {
-	place    *place
+	place    *Place
 	data     atomic.Pointer[serverData]
 	balance  atomic.Pointer[balanceData]
 	headers  atomic.Pointer[headerData]
@@ -37,6 +36,14 @@ type standIn struct {
 	servers  []*http.Server
 	finished sync.WaitGroup
 }
+
+// Files of a folder, where bfe.conf says that they are.
+const (
+	routeRuleFile   = "server_data_conf/route_rule.data"
+	clusterConfFile = "server_data_conf/cluster_conf.data"
+	gslbDataFile    = "cluster_conf/gslb.data"
+	headerRuleFile  = "mod_header/header_rule.data"
+)
 
 // serverData is what one reload of server_data_conf swaps at once.
 type serverData struct {
@@ -92,7 +99,7 @@ type headerData struct {
 	}
 }
 
-func startStandIn(p *place) (*standIn, error) {
+func startStandIn(p *Place) (*standIn, error) {
 	s := &standIn{place: p, plain: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 128}}
 	h2 := new(http.Protocols)
 	h2.SetUnencryptedHTTP2(true)
@@ -102,7 +109,7 @@ func startStandIn(p *place) (*standIn, error) {
 			return nil, err
 		}
 	}
-	certificate, err := tls.LoadX509KeyPair(filepath.Join(p.dir, "tls_conf/cert.pem"), filepath.Join(p.dir, "tls_conf/key.pem"))
+	certificate, err := tls.LoadX509KeyPair(filepath.Join(p.Dir, "tls_conf/cert.pem"), filepath.Join(p.Dir, "tls_conf/key.pem"))
 	if err != nil {
 		return nil, err
 	}
@@ -114,10 +121,10 @@ func startStandIn(p *place) (*standIn, error) {
 		address string
 		server  *http.Server
 	}{
-		{p.http, &http.Server{Handler: http.HandlerFunc(s.serve), ErrorLog: quiet}},
-		{p.https, &http.Server{Handler: http.HandlerFunc(s.serve), ErrorLog: quiet, Protocols: both,
+		{p.HTTP, &http.Server{Handler: http.HandlerFunc(s.serve), ErrorLog: quiet}},
+		{p.HTTPS, &http.Server{Handler: http.HandlerFunc(s.serve), ErrorLog: quiet, Protocols: both,
 			TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MaxVersion: tls.VersionTLS12}}},
-		{p.monitor, &http.Server{Handler: http.HandlerFunc(s.monitor), ErrorLog: quiet}},
+		{p.Monitor, &http.Server{Handler: http.HandlerFunc(s.monitor), ErrorLog: quiet}},
 	} {
 		l, err := net.Listen("tcp", x.address)
 		if err != nil {
@@ -170,7 +177,7 @@ func (s *standIn) monitor(w http.ResponseWriter, r *http.Request) {
 // load loads a part from where it lies, or from beside.
 func (s *standIn) load(part, from string) error {
 	read := func(name string, into any) error {
-		path := filepath.Join(s.place.dir, name)
+		path := filepath.Join(s.place.Dir, name)
 		switch {
 		case from != "" && (part == "mod_header" || part == "name_conf"):
 			path = from
@@ -187,7 +194,7 @@ func (s *standIn) load(part, from string) error {
 	case "server_data_conf":
 		d := &serverData{}
 		err := errors.Join(read("server_data_conf/host_rule.data", &d.host), read("server_data_conf/vip_rule.data", &d.vip),
-			read(routeFile, &d.route), read(clusterFile, &d.cluster))
+			read(routeRuleFile, &d.route), read(clusterConfFile, &d.cluster))
 		if err == nil {
 			err = d.build()
 		}
@@ -197,7 +204,7 @@ func (s *standIn) load(part, from string) error {
 		return err
 	case "gslb_data_conf":
 		b := &balanceData{}
-		err := errors.Join(read("cluster_conf/cluster_table.data", &b.table), read(gslbFile, &b.gslb))
+		err := errors.Join(read("cluster_conf/cluster_table.data", &b.table), read(gslbDataFile, &b.gslb))
 		if err == nil && (b.table.Version == nil || b.gslb.Ts == nil) {
 			err = errors.New("no Version")
 		}
@@ -207,7 +214,7 @@ func (s *standIn) load(part, from string) error {
 		return err
 	case "mod_header":
 		h := &headerData{}
-		if err := read(headerFile, h); err != nil {
+		if err := read(headerRuleFile, h); err != nil {
 			return err
 		}
 		for _, rules := range h.Config {
@@ -500,9 +507,4 @@ func (u *untouched) Close() error {
 		return u.ReadCloser.Close()
 	}
 	return nil
-}
-
-// badlyEscaped reports whether an answer tells of an error in what no JSON is.
-func badlyEscaped(answer string) bool {
-	return strings.HasPrefix(answer, `{"error":"`) && json.NewDecoder(bytes.NewReader([]byte(answer))).Decode(&struct{ Error string }{}) != nil
 }
