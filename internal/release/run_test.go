@@ -80,7 +80,10 @@ func (w *world) online(t *testing.T) abt2.EnvironmentID {
 
 func TestParkWhileShippingIsRefused(t *testing.T) {
 	w := opened(t)
-	w.edge.cut(true)
+	if _, err := w.engine.Run(t.Context(), w.ask(abt2.VerbUnship), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.edge.cut(true) // has the ship wait for it
 	ship := w.begin(t, t.Context(), w.ask(abt2.VerbShip), "confirm")
 	_, err := w.engine.Run(t.Context(), w.ask(abt2.VerbPark), nil)
 	if abt2.CodeOf(err) != abt2.CodeRefused || !strings.Contains(err.Error(), "ship by ann is at work") {
