@@ -46,7 +46,7 @@ lint: ## gofmt, go vet, staticcheck
 
 unit: ## tests of all modules, with the race detector where there is a C compiler
 	@$(if $(RACE),true,echo "no C compiler ($(CC)): testing without the race detector")
-	$(foreach m,$(MODULES),go -C $(m) test $(RACE) ./...$(newline))
+	$(foreach m,$(MODULES),go -C $(m) test $(RACE) -timeout 30m ./...$(newline))
 
 cross: ## compile for the other systems we promise
 	$(foreach m,$(filter-out tools,$(MODULES)),GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go -C $(m) build ./...$(newline))
