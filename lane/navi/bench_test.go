@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -15,28 +16,81 @@ import (
 	"abt2.dev/lane"
 )
 
-// benchCalls are ways to ask the same question over loopback: JSON posted by
-// net/http, and Navi outside abt2 and within it.
+// benchCalls are ways to ask the same question over loopback: net/http and
+// encoding/json with the bodies that Navi has, and with the question alone; Navi
+// outside abt2 and within it.
 type benchCalls struct {
-	plain, outside, within func(b *testing.B)
+	plain, bare, outside, within func(b *testing.B)
 }
 
-// newBenchCalls is the one test that has only this package at both ends: it
-// measures.
-func newBenchCalls(b *testing.B) benchCalls {
+// plainCall and plainAnswer are Navi's bodies, as a program would declare them
+// that has one method.
+type plainCall struct {
+	TraceID    int64    `json:"traceId"`
+	Method     string   `json:"method"`
+	Parameters []int64  `json:"parameters"`
+	Types      []string `json:"paramterTypes"`
+	AppID      *string  `json:"appId"`
+	Token      *string  `json:"token"`
+}
+
+type plainAnswer struct {
+	TraceID int64     `json:"traceId"`
+	Result  order     `json:"result"`
+	Status  int       `json:"status"`
+	Error   *struct{} `json:"error"`
+}
+
+// plainServer answers what fn makes of the question.
+func plainServer[Q, A any](b *testing.B, fn func(Q) A) string {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var in struct{ ID int64 }
+		var in Q
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(order{in.ID, "book"})
+		_ = json.NewEncoder(w).Encode(fn(in))
 	}))
 	b.Cleanup(srv.Close)
+	return srv.URL
+}
+
+// post asks a plain server.
+func post(b *testing.B, client *http.Client, url string, question, answer any) {
+	body, err := json.Marshal(question)
+	if err != nil {
+		b.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := client.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, err = io.ReadAll(res.Body); err != nil {
+		b.Fatal(err)
+	}
+	if err := json.Unmarshal(body, answer); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// newBenchCalls is the one test that has only this package at both ends: it
+// measures.
+func newBenchCalls(b *testing.B) benchCalls {
+	type id struct{ ID int64 }
+	bare := plainServer(b, func(q id) order { return order{q.ID, "book"} })
+	same := plainServer(b, func(q plainCall) plainAnswer {
+		return plainAnswer{TraceID: q.TraceID, Result: order{q.Parameters[0], "book"}}
+	})
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	b.Cleanup(transport.CloseIdleConnections)
-	plain := &http.Client{Transport: transport, Timeout: patience}
+	client := &http.Client{Transport: transport, Timeout: patience}
 
 	static := outside(b)
 	out := newClient(b, outside(b, serve(b, static)))
@@ -46,27 +100,17 @@ func newBenchCalls(b *testing.B) benchCalls {
 
 	return benchCalls{
 		plain: func(b *testing.B) {
-			body, err := json.Marshal(struct{ ID int64 }{7})
-			if err != nil {
-				b.Fatal(err)
+			var out plainAnswer
+			post(b, client, same, plainCall{TraceID: rand.Int64(), Method: "get", Parameters: []int64{7}, Types: get.Types}, &out)
+			if out.Result.ID != 7 {
+				b.Fatal(out)
 			}
-			req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, srv.URL, bytes.NewReader(body))
-			if err != nil {
-				b.Fatal(err)
-			}
-			req.Header.Set("Content-Type", "application/json")
-			res, err := plain.Do(req)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer res.Body.Close()
-			body, err = io.ReadAll(res.Body)
-			if err != nil {
-				b.Fatal(err)
-			}
+		},
+		bare: func(b *testing.B) {
 			var o order
-			if err := json.Unmarshal(body, &o); err != nil || o.ID != 7 {
-				b.Fatal(o, err)
+			post(b, client, bare, id{7}, &o)
+			if o.ID != 7 {
+				b.Fatal(o)
 			}
 		},
 		outside: func(b *testing.B) {
@@ -93,7 +137,7 @@ func newFeedServer(b *testing.B) *lane.Lane {
 // BenchmarkCall shows what a call costs, client and server together.
 func BenchmarkCall(b *testing.B) {
 	c := newBenchCalls(b)
-	for name, call := range map[string]func(*testing.B){"plain": c.plain, "outside": c.outside, "within": c.within} {
+	for name, call := range map[string]func(*testing.B){"plain": c.plain, "bare": c.bare, "outside": c.outside, "within": c.within} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -108,7 +152,7 @@ func BenchmarkCall(b *testing.B) {
 func BenchmarkCallBesidePlain(b *testing.B) {
 	c := newBenchCalls(b)
 	const batch = 200
-	calls := []func(*testing.B){c.plain, c.outside, c.within}
+	calls := []func(*testing.B){c.plain, c.outside, c.within, c.bare}
 	took, cpu := make([][]time.Duration, len(calls)), make([][]time.Duration, len(calls))
 	for _, call := range calls {
 		for range batch {
@@ -132,6 +176,7 @@ func BenchmarkCallBesidePlain(b *testing.B) {
 	b.ReportMetric(median(cpu[1])/median(cpu[0]), "cpu-ratio")
 	b.ReportMetric(median(took[2])/median(took[0]), "within-ratio")
 	b.ReportMetric(median(cpu[2])/median(cpu[0]), "within-cpu-ratio")
+	b.ReportMetric(median(took[1])/median(took[3]), "bare-ratio")
 }
 
 // cpuTime is what this process has used.

@@ -66,7 +66,7 @@ var figures = []figure{
 	{what: "lane.Transport, time of a request, to a plain one's", measured: measure{lane, "Transport", "ratio"}, bound: 1.15},
 	{what: "gRPC, time of a call, to round_robin's", measured: measure{lanegrpc, "UnaryBesideRoundRobin", "ratio"}, bound: 1.25},
 	{what: "gRPC, processor's time of a call beyond round_robin's", measured: measure{lanegrpc, "UnaryBesideRoundRobin", "more-cpu-ns/call"}, bound: 6000},
-	{what: "Navi-rpc, time of a call outside abt2, to plain HTTP and JSON", measured: measure{laneNavi, "CallBesidePlain", "ratio"}, bound: 1.1},
+	{what: "Navi-rpc, time of a call outside abt2, to plain HTTP and the same JSON", measured: measure{laneNavi, "CallBesidePlain", "ratio"}, bound: 1.1},
 	{what: "edge, requests a second, to a bare ReverseProxy's", measured: measure{drivers, "Throughput", "builtin-of-reverseproxy"}, bound: 1, atLeast: true},
 	{what: "edge, requests a second, to those of a ReverseProxy with the edge's Transport and buffers", measured: measure{edge, "EdgeBesidePlain", "ratio"}, bound: 0.9, atLeast: true},
 	{what: "HAProxy as an edge, requests a second, to a bare HAProxy's that repeats requests as it does", measured: measure{drivers, "Throughput", "haproxy-of-retrying"}, bound: 0.9, atLeast: true},
