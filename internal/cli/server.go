@@ -55,6 +55,7 @@ type Disconf struct {
 	Prefix  string // of their nodes in ZooKeeper
 	Version string // that they are configured with
 	Env     string
+	Modules bool // one item a module, too
 }
 
 func (a *app) serverCommand() *cobra.Command {

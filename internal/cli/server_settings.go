@@ -59,6 +59,7 @@ var serverFields = []serverField{
 	{"disconf-prefix", "/disconf", "with --config-centre=disconf: the folder of its nodes in ZooKeeper, `PATH`"},
 	{"disconf-version", "1_0_0_0", "with --config-centre=disconf: the `VERSION` that its clients are configured with"},
 	{"disconf-env", "online", "with --config-centre=disconf: the `ENV` that its clients are configured with"},
+	{"disconf-module-items", "false", "with --config-centre=disconf: also one item a module, for readers that know no maps"},
 	{"log-level", "info", "debug, info, warn or error: `LEVEL`"},
 	{"access-log", "false", "let the edge log every request"},
 	{"allow-faults", "false", "let drills kill the server, and kill and pause instances"},
@@ -158,7 +159,7 @@ func (a *app) checkedServerConfig(got map[string]setting, allowRoot bool) (Serve
 	for _, b := range []struct {
 		setting
 		into *bool
-	}{{got["edge-start"], &c.EdgeStart}, {got["access-log"], &c.AccessLog}, {got["bfe-websockets"], &c.BFEWebSockets}, {got["allow-faults"], &c.AllowFaults}} {
+	}{{got["edge-start"], &c.EdgeStart}, {got["access-log"], &c.AccessLog}, {got["bfe-websockets"], &c.BFEWebSockets}, {got["disconf-module-items"], &c.Disconf.Modules}, {got["allow-faults"], &c.AllowFaults}} {
 		if *b.into, err = strconv.ParseBool(b.value); err != nil {
 			return c, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be true or false", b.name, b.value)
 		}

@@ -55,10 +55,10 @@ func TestServerSettings(t *testing.T) {
 			c.Registry = "navi"
 			c.ZooKeeper = cli.ZooKeeper{Addresses: []string{"127.0.0.1:2181"}, Session: 10 * time.Second, Digest: "abt2:other"}
 		}},
-		{"disconf", "server --config-centre=disconf --zookeeper=10.0.0.1:2181,10.0.0.2:2181 --disconf-listen=0.0.0.0:7072 --disconf-env=rd", map[string]string{"ABT2_DISCONF_PREFIX": "/conf"}, func(c *cli.ServerConfig) {
+		{"disconf", "server --config-centre=disconf --zookeeper=10.0.0.1:2181,10.0.0.2:2181 --disconf-listen=0.0.0.0:7072 --disconf-env=rd --disconf-module-items=true", map[string]string{"ABT2_DISCONF_PREFIX": "/conf"}, func(c *cli.ServerConfig) {
 			c.ConfigCentre = "disconf"
 			c.ZooKeeper = cli.ZooKeeper{Addresses: []string{"10.0.0.1:2181", "10.0.0.2:2181"}, Session: 10 * time.Second}
-			c.Disconf = cli.Disconf{Listen: "0.0.0.0:7072", Prefix: "/conf", Version: "1_0_0_0", Env: "rd"}
+			c.Disconf = cli.Disconf{Listen: "0.0.0.0:7072", Prefix: "/conf", Version: "1_0_0_0", Env: "rd", Modules: true}
 		}},
 		{"bfe", "server --edge=bfe --bfe-websockets", map[string]string{"ABT2_BFE_CONF": "/etc/bfe-1, /etc/bfe-2"}, func(c *cli.ServerConfig) {
 			c.Edge, c.BFEConf, c.BFEWebSockets = "bfe", []string{"/etc/bfe-1", "/etc/bfe-2"}, true
@@ -133,6 +133,7 @@ func TestWrongServerSettings(t *testing.T) {
 		{args: "server --config-centre=disconf", says: []string{`--config-centre "disconf"`, "--zookeeper=HOST:PORT"}},
 		{args: "server --config-centre=disconf --zookeeper=zk1", says: []string{`--zookeeper "zk1"`, "HOST:PORT"}},
 		{args: "server --config-centre=disconf --zookeeper=zk1:2181 --disconf-listen=7072", says: []string{`--disconf-listen "7072"`, "HOST:PORT"}},
+		{args: "server --disconf-module-items", says: []string{"--disconf-module-items true", "--config-centre=disconf"}},
 		{args: "server --disconf-listen=:7072", says: []string{`--disconf-listen ":7072"`, "--config-centre=disconf"}},
 		{args: "server --edge=bfe", says: []string{`--bfe-conf ""`, "bfe.conf"}},
 		{args: "server --edge=bfe --bfe-conf=/etc/bfe,", says: []string{`--bfe-conf "/etc/bfe,"`, "commas"}},

@@ -22,6 +22,7 @@ type Disconf struct {
 	Prefix  string // of their ZooKeeper nodes; empty: disconf.DefaultPrefix
 	Version string // that they are configured with
 	Env     string
+	Modules bool // one item a module, too
 }
 
 func (c *Config) checkCentre() error {
@@ -51,6 +52,7 @@ func startCentre(ctx context.Context, c Config, owner string, run func(string, f
 	}
 	d, err := disconf.Open(disconf.Config{
 		ZooKeeper: c.ZooKeeper.Addresses, Prefix: c.Disconf.Prefix, Version: c.Disconf.Version, Env: c.Disconf.Env, Owner: owner, Log: c.Log,
+		ModuleItems: c.Disconf.Modules,
 	})
 	if err != nil || c.Disconf.Listen == "" {
 		return d, func() { d.Close() }, err

@@ -14,7 +14,7 @@ import (
 // Compare implements abt2.ConfigCentre.
 func (c *Centre) Compare(ctx context.Context, t abt2.Table) ([]abt2.Difference, error) {
 	var out []abt2.Difference
-	want := valuesOf(t)
+	want := valuesOf(t, c.ModuleItems)
 	for _, p := range t.Products {
 		app := string(p.Name)
 		for _, k := range want[app].keys() {

@@ -8,6 +8,7 @@
 //	item/abt2.online            43
 //	item/abt2.environment.43    {"order":"order@4","web":"web@2"}
 //	file/abt2.properties        environment=43, module.order=order@4, …
+//	item/abt2.module.order      order@4, if asked for
 //
 // An environment's map never changes, and stands there before any id that names it.
 package disconf
@@ -37,7 +38,7 @@ const ownerNode = "abt2"
 // matters only for how soon a dead connection is noticed.
 const sessionTimeout = 10 * time.Second
 
-// Config says where the values are published. Every field is required.
+// Config says where the values are published. Every field but the last is required.
 type Config struct {
 	ZooKeeper []string // host:port of the servers
 	Prefix    string   // of ZooKeeper's nodes
@@ -45,6 +46,10 @@ type Config struct {
 	Env       string   // that clients are configured with
 	Owner     string   // identifies the installation: another one's prefix is refused
 	Log       *slog.Logger
+	// ModuleItems publishes one item a module beside them, for readers that know
+	// no maps. They change one after the other: whoever reads several may combine
+	// two releases, and nobody should who can read a map.
+	ModuleItems bool
 }
 
 // Centre publishes a table's values. It implements abt2.ConfigCentre.
@@ -111,9 +116,9 @@ func (c *Centre) Apply(ctx context.Context, t abt2.Table) error {
 	if err := c.own(); err != nil {
 		return err
 	}
-	want, fresh := valuesOf(t), map[string]bool{}
+	want, fresh := valuesOf(t, c.ModuleItems), map[string]bool{}
 	// Environments first: an id that is read must not name what is not there yet.
-	for _, stage := range [][]string{{kindEnvironment}, {kindFile, kindOnline}} {
+	for _, stage := range [][]string{{kindEnvironment}, {kindFile, kindOnline, kindModule}} {
 		for app, v := range want {
 			for _, k := range v.keys() {
 				if !slices.Contains(stage, k.kind()) {

@@ -43,11 +43,20 @@ func table(revision uint64, online abt2.EnvironmentID) abt2.Table {
 	}
 }
 
+func config(e *zktest.Ensemble, owner string) disconf.Config {
+	return disconf.Config{
+		ZooKeeper: e.Addresses(), Prefix: "/estate/disconf", Version: "1_0_0_0", Env: "online", Owner: owner, Log: slog.New(slog.DiscardHandler),
+	}
+}
+
 func open(t testing.TB, e *zktest.Ensemble, owner string) *disconf.Centre {
 	t.Helper()
-	c, err := disconf.Open(disconf.Config{
-		ZooKeeper: e.Addresses(), Prefix: "/estate/disconf", Version: "1_0_0_0", Env: "online", Owner: owner, Log: slog.New(slog.DiscardHandler),
-	})
+	return openWith(t, config(e, owner))
+}
+
+func openWith(t testing.TB, cfg disconf.Config) *disconf.Centre {
+	t.Helper()
+	c, err := disconf.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,6 +133,31 @@ func TestClientsFollow(t *testing.T) {
 	two.Resume()
 	apply(t, c, table(3, 42))
 	two.Says(online42)
+}
+
+// TestModuleItems: a reader that knows no maps reads a module's version as an
+// item, where that is asked for, and is waited for like any other.
+func TestModuleItems(t *testing.T) {
+	e := zktest.Start(t, 1)
+	cfg := config(e, "ours")
+	cfg.ModuleItems = true
+	c := openWith(t, cfg)
+	address := listen(t, c)
+	apply(t, c, table(1, 42))
+	const order = "item/abt2.module.order"
+	reader := client(t, address, "10.0.0.1", []string{order}, order+"=order@3")
+	apply(t, c, table(2, 43))
+	reader.Says(order + "=order@4")
+	if d, err := c.Compare(testContext(t), table(2, 43)); err != nil || len(d) > 0 {
+		t.Errorf("differences %v, %v", d, err)
+	}
+	reader.Pause()
+	defer reader.Resume()
+	soon, cancel := context.WithTimeout(testContext(t), 2*time.Second)
+	defer cancel()
+	if err := c.Apply(soon, table(3, 42)); abt2.CodeOf(err) != abt2.CodeUnconfirmed || !strings.Contains(err.Error(), " of abt2.module.order (has order@4)") {
+		t.Errorf("it does not follow: %v", err)
+	}
 }
 
 // TestMissedChange: a client that fetched a value before a change, and began to

@@ -15,6 +15,7 @@ const (
 	onlineKey         key = "item/abt2.online"
 	propertiesKey     key = "file/abt2.properties"
 	environmentPrefix     = "item/abt2.environment."
+	modulePrefix          = "item/abt2.module."
 )
 
 // key is a value's place below its app: item/NAME or file/NAME.
@@ -25,6 +26,7 @@ const (
 	kindEnvironment = "environment"
 	kindFile        = "file"
 	kindOnline      = "online"
+	kindModule      = "module"
 )
 
 func (k key) kind() string {
@@ -33,6 +35,8 @@ func (k key) kind() string {
 		return kindOnline
 	case k == propertiesKey:
 		return kindFile
+	case strings.HasPrefix(string(k), modulePrefix):
+		return kindModule
 	}
 	return kindEnvironment
 }
@@ -46,8 +50,9 @@ func environmentKey(id abt2.EnvironmentID) key {
 	return key(fmt.Sprintf("%s%d", environmentPrefix, id))
 }
 
-// valuesOf returns what a table says, by app: each product is one.
-func valuesOf(t abt2.Table) map[string]values {
+// valuesOf returns what a table says, by app: each product is one. With modules
+// there is an item for each module that is online.
+func valuesOf(t abt2.Table, modules bool) map[string]values {
 	out := map[string]values{}
 	for _, p := range t.Products {
 		v := values{onlineKey: fmt.Sprint(p.Online)}
@@ -58,6 +63,11 @@ func valuesOf(t abt2.Table) map[string]values {
 			v[environmentKey(e.ID)] = mapOf(e)
 			if e.ID == p.Online {
 				v[propertiesKey] = propertiesOf(e)
+				for _, m := range e.Modules {
+					if modules {
+						v[key(modulePrefix+string(m.Module))] = m.String()
+					}
+				}
 			}
 		}
 		if _, ok := v[propertiesKey]; !ok {
