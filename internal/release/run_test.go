@@ -98,6 +98,28 @@ func TestParkWhileShippingIsRefused(t *testing.T) {
 	}
 }
 
+// A job that is held until commit is nothing that anybody should start meanwhile.
+func TestAHeldJobIsNotMissedWhileItIsShipped(t *testing.T) {
+	w := opened(t)
+	a := artifactOf("report", "report-a")
+	w.builds.hold(a, "report-a")
+	kind := abt2.KindJob
+	put := abt2.PutModule{Module: "report", Artifact: a, Flags: abt2.ConfigPatch{Kind: &kind}}
+	if _, err := w.engine.Put(t.Context(), abt2.PutRequest{By: abt2.By{Operator: "ann"}, Product: abt2.DefaultProduct, Init: true, Modules: []abt2.PutModule{put}}); err != nil {
+		t.Fatal(err)
+	}
+	w.edge.cut(true) // has the ship wait for it
+	ship := w.begin(t, t.Context(), w.ask(abt2.VerbShip), "confirm")
+	s, err := w.engine.Status(t.Context(), abt2.DefaultProduct)
+	if err != nil || len(s.Missing) > 0 {
+		t.Errorf("missing: %v, %v; want nothing", s.Missing, err)
+	}
+	w.edge.cut(false)
+	if got := <-ship; got.err != nil {
+		t.Error(got.err)
+	}
+}
+
 func TestRollbackCancelsAnUnflippedCommit(t *testing.T) {
 	w := opened(t)
 	w.edge.cut(true)

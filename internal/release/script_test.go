@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -203,6 +204,7 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 			err = w.engine.SetProduct(ctx, abt2.ProductRequest{By: by, Product: abt2.DefaultProduct, Skew: &keep, DryRun: req.DryRun})
 		}
 	case "served":
+		w.edgeFollows(ctx)
 		out.WriteString(w.edge.describe())
 	case "restart":
 		w.stop()
@@ -242,6 +244,7 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 			t.Fatalf("%s: %v", d.Pos, parseErr)
 		}
 		w.platform.SetUnhealthy(v, d.Cmd == "sick")
+		err = w.noticed(ctx, v, d.Cmd == "sick")
 	case "stray":
 		// Somebody starts what abt2 never heard of.
 		stray := abt2.Workload{Version: abt2.Version{ID: abt2.VersionID{Module: modules[0], Number: 1}}, Scale: 1}
@@ -281,6 +284,48 @@ func (w *world) do(t *testing.T, d *datadriven.TestData) string {
 		return "ok\n"
 	}
 	return instanceID.ReplaceAllStringFunc(clock.ReplaceAllString(revision.ReplaceAllString(out.String(), "revision N"), "TIME"), w.nameInstance)
+}
+
+// noticed waits until the engine knows the version's instances as unhealthy, or
+// none of them.
+func (w *world) noticed(ctx context.Context, v abt2.VersionID, unhealthy bool) error {
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for {
+		s, err := w.engine.Status(ctx, abt2.DefaultProduct)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(s.Instances, func(i abt2.InstanceStatus) bool {
+			return i.Version == v && (i.State == abt2.InstanceHealthy && unhealthy || i.State == abt2.InstanceUnhealthy && !unhealthy)
+		}) {
+			return nil
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// edgeFollows waits until the edge serves what was published last, unless it is
+// kept from that.
+func (w *world) edgeFollows(ctx context.Context) {
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for ctx.Err() == nil {
+		w.edge.mu.Lock()
+		done := w.edge.down || w.edge.unable || w.edge.held != nil || w.edge.routes.Table.Mark == w.routers.applied()
+		w.edge.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // nameInstance counts the instances of each version as they are first met:

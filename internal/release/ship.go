@@ -35,7 +35,9 @@ func (e *Engine) ship(ctx context.Context, r *run, s *abt2.State) (abt2.Outcome,
 	}
 	e.mu.Lock()
 	for _, v := range todo {
-		e.starting[v] = true
+		if runsInPreview(s.Versions[v]) {
+			e.starting[v] = true
+		}
 	}
 	e.mu.Unlock()
 	defer func() {
