@@ -39,13 +39,13 @@ func (w *walk) unpark(now abt2.Actor) {
 	base := w.s.Environments[before.Base]
 	for m, was := range before.Targets {
 		t := sess.Targets[m]
-		if done := online.Modules[m] == was.Put; done != (t == nil) {
+		moved := base.Modules[m] != online.Modules[m]
+		if done := moved && online.Modules[m] == was.Put; done != (t == nil) {
 			w.t.Fatalf("%s: %q is wanted, %q online, the target is %+v", m, was.Put, online.Modules[m], t)
 		}
 		if t == nil {
 			continue
 		}
-		moved := base.Modules[m] != online.Modules[m]
 		if t.Put != was.Put || t.Prior != w.s.Modules[m].Released || t.Moved != (was.Moved || moved) {
 			w.t.Fatalf("%s: was %+v, is %+v; it moved: %v", m, was, t, moved)
 		}

@@ -99,6 +99,25 @@ func TestUnparkWhatIsOnlineByNow(t *testing.T) {
 	}
 }
 
+// Who ships a version, thinks better of it and puts what is online finds that
+// unchanged after a park: the next ship takes the shipped one back.
+func TestUnparkTakesNothingBackByItself(t *testing.T) {
+	s := released(t, service(t, "order", "1"))
+	put(t, s, service(t, "order", "2"))
+	ship(t, s, nil)
+	put(t, s, service(t, "order", "1"))
+	preview := s.Session(product).Preview
+	park(t, s)
+	sess := unpark(t, s)
+	if target := sess.Targets["order"]; sess.Preview != preview || target == nil || target.State() != abt2.TargetStale {
+		t.Errorf("preview %s became %s, the target is %+v", preview, sess.Preview, target)
+	}
+	ship(t, s, nil)
+	if v := s.Preview(s.Products[product]).Modules["order"]; v.Number != 1 {
+		t.Errorf("after a ship the preview has %s", v)
+	}
+}
+
 func TestUnparkWhosePrefixIsTaken(t *testing.T) {
 	s := released(t, service(t, "order", "1"))
 	put(t, s, service(t, "order", "2"), edge(t, "web", "/w", "1"))

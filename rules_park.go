@@ -154,12 +154,15 @@ func (s *State) rebase(p *Product, sess *Session) {
 	shipped := map[ModuleName]Target{} // without these no two prefixes are the same
 	for m, t := range sess.Targets {
 		now, there := online.Modules[m]
-		if t.Put.IsZero() && !there || !t.Put.IsZero() && now == t.Put {
+		moved := base.Modules[m] != now
+		// A target that wants what is online already, and had shipped something
+		// else, stays where nothing has moved: the next ship takes it back.
+		if moved && (t.Put.IsZero() && !there || !t.Put.IsZero() && now == t.Put) {
 			delete(sess.Targets, m)
 			continue
 		}
 		t.Prior = s.Modules[m].Released
-		if base.Modules[m] != now {
+		if moved {
 			t.Shipped, t.Removed, t.Moved = VersionID{}, false, true
 		} else if !t.Shipped.IsZero() {
 			without := *t
