@@ -126,7 +126,9 @@ func TestLoad(t *testing.T) {
 			t.Errorf("load %d of an instance that has reported nothing", *i.Load)
 		}
 		w.routers.join(string(i.ID), false, false)
+		w.routers.mu.Lock()
 		w.routers.joined[0].status.Carried = 7
+		w.routers.mu.Unlock()
 		if i := preview(); i.Load == nil || *i.Load != 7 {
 			t.Errorf("load %v", i.Load)
 		}
