@@ -63,7 +63,7 @@ func (c *Centre) confirm(ctx context.Context, want map[string]values, fresh map[
 	nodes := map[string]wanted{}
 	for app, v := range want {
 		for k, value := range v {
-			nodes[c.node(app, k)] = wanted{k, value}
+			nodes[c.node(app, k)] = wanted{app, k, value}
 		}
 	}
 	have, known := report{}, map[string]bool{}
@@ -82,7 +82,7 @@ func (c *Centre) confirm(ctx context.Context, want map[string]values, fresh map[
 		}
 		for node, w := range nodes {
 			if strangersTo(known, node, w, have[node]) {
-				if err := c.remind(node, w.value); err != nil {
+				if err := c.source.remind(ctx, w.app, w.key, w.value); err != nil {
 					return err
 				}
 			}
@@ -115,6 +115,7 @@ func (c *Centre) confirm(ctx context.Context, want map[string]values, fresh map[
 
 // wanted is a value that should be in effect.
 type wanted struct {
+	app   string
 	key   key
 	value string
 }

@@ -3,7 +3,7 @@
 // to, below which they report the value that is really in effect.
 //
 // It stands in for a disconf-web (github.com/knightliao/disconf) as far as
-// disconf's clients see it. Each product is an app of its own, with
+// disconf's clients see it, or keeps its values in one. Each product is an app, with
 //
 //	item/abt2.online            43
 //	item/abt2.environment.43    {"order":"order@4","web":"web@2"}
@@ -31,14 +31,14 @@ import (
 // DefaultPrefix is where disconf's ZooKeeper nodes lie unless its operators say otherwise.
 const DefaultPrefix = "/disconf"
 
-// ownerNode, below the prefix, says which installation the values there are of.
+// ownerNode, below a folder, says which installation the values there are of.
 const ownerNode = "abt2"
 
 // sessionTimeout is asked for; what the server holds there is persistent, so it
 // matters only for how soon a dead connection is noticed.
 const sessionTimeout = 10 * time.Second
 
-// Config says where the values are published. Every field but the last is required.
+// Config says where the values are published. Every field but the last two is required.
 type Config struct {
 	ZooKeeper []string // host:port of the servers
 	Prefix    string   // of ZooKeeper's nodes
@@ -50,16 +50,19 @@ type Config struct {
 	// no maps. They change one after the other: whoever reads several may combine
 	// two releases, and nobody should who can read a map.
 	ModuleItems bool
+	// Web is the disconf-web that clients fetch values from; zero: the Handler.
+	Web Web
 }
 
 // Centre publishes a table's values. It implements abt2.ConfigCentre.
 type Centre struct {
 	Config
-	conn *zk.Conn
-	told *notices
+	conn   *zk.Conn
+	told   *notices
+	source source
 
-	applying chan struct{} // one slot: holds a token while nobody applies
-	owned    bool          // guarded by applying
+	applying chan struct{}   // one slot: holds a token while nobody applies
+	owned    map[string]bool // folders; guarded by applying
 
 	mu     sync.Mutex
 	mark   abt2.Mark
@@ -80,8 +83,16 @@ func Open(c Config) (*Centre, error) {
 			return nil, abt2.Errorf(abt2.CodeInvalid, "disconf's %s %q: must be a word without slash, as clients are configured with", word.field, word.value)
 		}
 	}
-	out := &Centre{Config: c, told: newNotices(), served: map[string]values{}, applying: make(chan struct{}, 1)}
+	out := &Centre{Config: c, told: newNotices(), served: map[string]values{}, applying: make(chan struct{}, 1), owned: map[string]bool{}}
 	out.applying <- struct{}{}
+	out.source = &ours{out}
+	if c.Web != (Web{}) {
+		web, err := newWeb(out, c.Web)
+		if err != nil {
+			return nil, err
+		}
+		out.source = web
+	}
 	conn, _, err := zk.Connect(c.ZooKeeper, sessionTimeout, zk.WithEventCallback(out.told.event), zk.WithLogger(quiet{}), zk.WithLogInfo(false))
 	if err != nil {
 		return nil, abt2.Wrap(abt2.CodeInvalid, err, "ZooKeeper %s", strings.Join(c.ZooKeeper, ","))
@@ -113,10 +124,11 @@ func (c *Centre) Apply(ctx context.Context, t abt2.Table) error {
 	if have.Epoch == t.Mark.Epoch && have.Revision > t.Mark.Revision {
 		return abt2.Errorf(abt2.CodeRefused, "values of revision %d: older than those of revision %d that are published", t.Mark.Revision, have.Revision)
 	}
-	if err := c.own(); err != nil {
+	want := valuesOf(t, c.ModuleItems)
+	if err := c.source.begin(ctx, want); err != nil {
 		return err
 	}
-	want, fresh := valuesOf(t, c.ModuleItems), map[string]bool{}
+	fresh := map[string]bool{}
 	// Environments first: an id that is read must not name what is not there yet.
 	for _, stage := range [][]string{{kindEnvironment}, {kindFile, kindOnline, kindModule}} {
 		for app, v := range want {
@@ -124,8 +136,7 @@ func (c *Centre) Apply(ctx context.Context, t abt2.Table) error {
 				if !slices.Contains(stage, k.kind()) {
 					continue
 				}
-				c.serve(app, k, v[k])
-				written, err := c.notify(ctx, c.node(app, k), v[k])
+				written, err := c.source.put(ctx, app, k, v[k])
 				if err != nil {
 					return err
 				}
@@ -139,19 +150,16 @@ func (c *Centre) Apply(ctx context.Context, t abt2.Table) error {
 	c.mu.Lock()
 	c.mark = t.Mark
 	c.mu.Unlock()
-	c.forget(ctx, want)
+	c.source.forget(ctx, want)
 	return nil
 }
 
-// own makes the prefix this installation's, or finds whose it is.
-func (c *Centre) own() error {
-	if c.owned {
+// own makes a folder this installation's, or finds whose it is.
+func (c *Centre) own(folder, remedy string) error {
+	if c.owned[folder] {
 		return nil
 	}
-	node := path.Join(c.Prefix, ownerNode)
-	if err := c.make(c.Prefix, nil); err != nil {
-		return unreachable(err, c.Prefix)
-	}
+	node := path.Join(folder, ownerNode)
 	err := c.make(node, []byte(c.Owner))
 	if err != nil {
 		return unreachable(err, node)
@@ -161,9 +169,9 @@ func (c *Centre) own() error {
 		return unreachable(err, node)
 	}
 	if string(data) != c.Owner {
-		return abt2.Errorf(abt2.CodeRefused, "ZooKeeper %s: belongs to another installation of abt2, %q, says %s; choose another --disconf-prefix, or delete that node if it is gone for good", c.Prefix, data, node)
+		return abt2.Errorf(abt2.CodeRefused, "ZooKeeper %s: belongs to another installation of abt2, %q, says %s; %s, or delete that node if it is gone for good", folder, data, node, remedy)
 	}
-	c.owned = true
+	c.owned[folder] = true
 	return nil
 }
 
@@ -180,57 +188,6 @@ func (c *Centre) make(node string, data []byte) error {
 		return c.make(node, data)
 	}
 	return err
-}
-
-// notify writes a value where clients watch it, unless it stands there.
-func (c *Centre) notify(ctx context.Context, node, value string) (written bool, err error) {
-	if ctx.Err() != nil {
-		return false, context.Cause(ctx)
-	}
-	data, stat, err := c.conn.Get(node)
-	if errors.Is(err, zk.ErrNoNode) {
-		if err = c.make(node, []byte(value)); err == nil {
-			data, stat, err = c.conn.Get(node)
-		}
-	}
-	if err == nil && string(data) != value {
-		_, err = c.conn.Set(node, []byte(value), stat.Version)
-		written = true
-	}
-	if err != nil {
-		return false, unreachable(err, node)
-	}
-	return written, nil
-}
-
-// remind notifies once more of the value that stands: a client that fetched
-// it before it began to watch has missed the change.
-func (c *Centre) remind(node, value string) error {
-	if _, err := c.conn.Set(node, []byte(value), -1); err != nil {
-		return unreachable(err, node)
-	}
-	return nil
-}
-
-// forget removes what is served and named by the table no more. Nodes below which
-// a client still reports stay until a later Apply.
-func (c *Centre) forget(ctx context.Context, want map[string]values) {
-	c.mu.Lock()
-	var gone []string
-	for app, v := range c.served {
-		for k := range v {
-			if _, ok := want[app][k]; !ok {
-				gone = append(gone, c.node(app, k))
-				delete(v, k)
-			}
-		}
-	}
-	c.mu.Unlock()
-	for _, node := range gone {
-		if err := c.conn.Delete(node, -1); err != nil && !errors.Is(err, zk.ErrNoNode) && ctx.Err() == nil {
-			c.Log.Info("a value that is gone keeps its node in ZooKeeper", "node", node, "error", err)
-		}
-	}
 }
 
 // base is the folder of an app's nodes.

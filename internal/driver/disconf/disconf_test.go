@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -100,11 +102,28 @@ const (
 	online43 = online + "=43 " + map43
 )
 
+// eachSource runs a test with values that are fetched from us, and with some that
+// are fetched from a disconf-web; start opens a Centre and returns where.
+func eachSource(t *testing.T, test func(t *testing.T, start func(disconf.Config) (c *disconf.Centre, address string), cfg disconf.Config)) {
+	t.Run("ours", func(t *testing.T) {
+		test(t, func(cfg disconf.Config) (*disconf.Centre, string) {
+			c := openWith(t, cfg)
+			return c, listen(t, c)
+		}, config(zktest.Start(t, 1), "ours"))
+	})
+	t.Run("disconf-web", func(t *testing.T) {
+		e := zktest.Start(t, 1)
+		w, cfg := startWeb(t, e, e.Connect())
+		test(t, func(cfg disconf.Config) (*disconf.Centre, string) { return openWith(t, cfg), w.Address }, cfg)
+	})
+}
+
 // TestClientsFollow: disconf's own client has the new value in effect when
 // Apply returns; one that does not follow is named.
-func TestClientsFollow(t *testing.T) {
-	c := open(t, zktest.Start(t, 1), "ours")
-	address := listen(t, c)
+func TestClientsFollow(t *testing.T) { eachSource(t, testClientsFollow) }
+
+func testClientsFollow(t *testing.T, start func(disconf.Config) (*disconf.Centre, string), cfg disconf.Config) {
+	c, address := start(cfg)
 	apply(t, c, table(1, 42))
 	one := client(t, address, "10.0.0.1", []string{online, file}, online42, file+"={environment=42, module.order=order@3, module.web=web@1}")
 	two := client(t, address, "10.0.0.2", []string{online}, online42)
@@ -137,12 +156,11 @@ func TestClientsFollow(t *testing.T) {
 
 // TestModuleItems: a reader that knows no maps reads a module's version as an
 // item, where that is asked for, and is waited for like any other.
-func TestModuleItems(t *testing.T) {
-	e := zktest.Start(t, 1)
-	cfg := config(e, "ours")
+func TestModuleItems(t *testing.T) { eachSource(t, testModuleItems) }
+
+func testModuleItems(t *testing.T, start func(disconf.Config) (*disconf.Centre, string), cfg disconf.Config) {
 	cfg.ModuleItems = true
-	c := openWith(t, cfg)
-	address := listen(t, c)
+	c, address := start(cfg)
 	apply(t, c, table(1, 42))
 	const order = "item/abt2.module.order"
 	reader := client(t, address, "10.0.0.1", []string{order}, order+"=order@3")
@@ -162,12 +180,18 @@ func TestModuleItems(t *testing.T) {
 
 // TestMissedChange: a client that fetched a value before a change, and began to
 // watch after it, is told once more.
-func TestMissedChange(t *testing.T) {
-	c := open(t, zktest.Start(t, 1), "ours")
+func TestMissedChange(t *testing.T) { eachSource(t, testMissedChange) }
+
+func testMissedChange(t *testing.T, start func(disconf.Config) (*disconf.Centre, string), cfg disconf.Config) {
+	c, address := start(cfg)
 	apply(t, c, table(1, 42))
 	var once sync.Once
+	through := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	through.Transport = transport
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c.Handler().ServeHTTP(w, r)
+		through.ServeHTTP(w, r)
 		if r.URL.Query().Get("key") == "abt2.online" { // on its way to the client
 			once.Do(func() { apply(t, c, table(2, 43)) })
 		}

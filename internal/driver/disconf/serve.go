@@ -9,16 +9,6 @@ import (
 	"strings"
 )
 
-// serve makes a value one that clients can fetch.
-func (c *Centre) serve(app string, k key, value string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.served[app] == nil {
-		c.served[app] = values{}
-	}
-	c.served[app][k] = value
-}
-
 // find returns a value by a request's parameters; why says what is wrong with them.
 func (c *Centre) find(r *http.Request, folder string) (value, why string) {
 	q := r.URL.Query()

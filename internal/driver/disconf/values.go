@@ -41,6 +41,11 @@ func (k key) kind() string {
 	return kindEnvironment
 }
 
+// isOurs reports whether a key is one of abt2's.
+func isOurs(k key) bool {
+	return k == onlineKey || k == propertiesKey || strings.HasPrefix(string(k), environmentPrefix) || strings.HasPrefix(string(k), modulePrefix)
+}
+
 // values are what an app's clients can read.
 type values map[key]string
 

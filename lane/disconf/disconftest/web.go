@@ -38,7 +38,7 @@ func StartWeb(t testing.TB, s WebSettings, keys ...string) *Web {
 		t.Fatal(err)
 	}
 	args := []string{
-		"-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx64m", "-cp", join(zookeeper, folder), "DisconfWeb",
+		"-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx64m", "-Dsun.net.httpserver.nodelay=true", "-cp", join(zookeeper, folder), "DisconfWeb",
 		s.ZooKeeper, cmp.Or(s.Tell, s.ZooKeeper), s.Prefix, s.App + "_" + s.Version + "_" + s.Env, s.User, s.Password,
 	}
 	cmd := exec.Command("java", append(args, keys...)...)
@@ -76,7 +76,20 @@ func (w *Web) line() string {
 // it could not notify the clients; the value is changed either way.
 func (w *Web) Change(key, value string) string {
 	w.t.Helper()
-	if _, err := io.WriteString(w.in, key+" "+strings.ReplaceAll(value, "\n", `\n`)+"\n"); err != nil {
+	return w.tell(key + " " + strings.ReplaceAll(value, "\n", `\n`))
+}
+
+// SignOut ends the session of whoever is signed in.
+func (w *Web) SignOut() {
+	w.t.Helper()
+	if said := w.tell("-"); said != "ok" {
+		w.t.Fatalf("disconf-web says %q", said)
+	}
+}
+
+func (w *Web) tell(line string) (answer string) {
+	w.t.Helper()
+	if _, err := io.WriteString(w.in, line+"\n"); err != nil {
 		w.t.Fatal(err)
 	}
 	return w.line()

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.net.InetSocketAddress;
 import java.net.URLDecoder;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -17,9 +18,9 @@ import org.apache.zookeeper.Watcher;
 import org.apache.zookeeper.ZooKeeper;
 
 /**
- * Does what a disconf-web does, for one app: the GETs of clients; signing in, changing a value and reading what
- * clients report. A change is kept first, and then notified if a client has made the node; a notification that fails
- * is an error, and the change stays.
+ * Does what a disconf-web does, for one app: the GETs of clients; signing in, listing, creating, changing and removing
+ * values, and reading what clients report. A change is kept first, and then notified if a client has made the node; a
+ * notification that fails is an error, and the change stays. A session of somebody signed in ends when a line "-" asks for it.
  *
  * <p>Arguments: ZooKeeper's servers, those that clients are told, the prefix, the app's folder like app_version_env, user, password, and keys like
  * item/abt2.online, whose ids are 1, 2, …. It prints its port. A line "KEY VALUE" on standard input changes a value as
@@ -27,13 +28,14 @@ import org.apache.zookeeper.ZooKeeper;
  */
 public class DisconfWeb implements Watcher {
     private final Map<String, String> values = new LinkedHashMap<String, String>();
+    private final List<String> ids = new ArrayList<String>(); // keys in the order in which they were created
     private final String hosts;
     private final String told;
     private final String prefix;
     private final String app;
     private final String user;
     private final String password;
-    private final String session = UUID.randomUUID().toString();
+    private volatile String session = UUID.randomUUID().toString();
     private ZooKeeper zk;
 
     public static void main(String[] args) throws Exception {
@@ -49,6 +51,11 @@ public class DisconfWeb implements Watcher {
         System.out.println(server.getAddress().getPort());
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, "UTF-8"));
         for (String line; (line = in.readLine()) != null;) {
+            if (line.equals("-")) {
+                web.session = UUID.randomUUID().toString();
+                System.out.println("ok");
+                continue;
+            }
             int space = line.indexOf(' ');
             String said = web.change(line.substring(0, space), line.substring(space + 1).replace("\\n", "\n"));
             System.out.println(said);
@@ -65,6 +72,7 @@ public class DisconfWeb implements Watcher {
         password = args[5];
         for (int i = 6; i < args.length; i++) {
             values.put(args[i], "");
+            ids.add(args[i]);
         }
         zk = new ZooKeeper(hosts, 10000, this);
     }
@@ -83,7 +91,8 @@ public class DisconfWeb implements Watcher {
     private synchronized String change(String key, String value) {
         values.put(key, value);
         try {
-            zk.setData(prefix + "/" + app + "/" + key, value.getBytes("UTF-8"), -1);
+            String told = key.startsWith("file/") ? quote(value) : value;
+            zk.setData(prefix + "/" + app + "/" + key, told.getBytes("UTF-8"), -1);
         } catch (KeeperException.NoNodeException e) {
             return "ok"; // nobody watches
         } catch (Exception e) {
@@ -105,9 +114,9 @@ public class DisconfWeb implements Watcher {
         } else if (path.equals("/api/account/signin")) {
             signIn(e, body);
         } else if (!String.valueOf(e.getRequestHeaders().getFirst("Cookie")).contains(session)) {
-            answer(e, failure("login.error"));
+            answer(e, "{\"message\":{\"global\":\"login.error\"},\"sessionId\":\"\",\"success\":\"false\",\"status\":2006}");
         } else {
-            administer(e, path.split("/"), body);
+            administer(e, path.split("/"), query, body);
         }
     }
 
@@ -136,28 +145,71 @@ public class DisconfWeb implements Watcher {
         answer(e, "{\"message\":{},\"sessionId\":\"" + session + "\",\"success\":\"true\",\"result\":{\"visitor\":{\"name\":" + quote(user) + "}}}");
     }
 
-    /** /api/web/config/item/ID, /api/web/config/filetext/ID, /api/web/config/zk/ID. */
-    private void administer(HttpExchange e, String[] path, Map<String, String> body) throws IOException {
-        String key = null;
-        synchronized (this) {
-            int id = path.length == 6 ? Integer.parseInt(path[5]) : 0;
-            if (id > 0 && id <= values.size()) {
-                key = List.copyOf(values.keySet()).get(id - 1);
+    /** /api/app/list, /api/env/list, and below /api/web/config: simple/list, item, filetext, item/ID, filetext/ID, zk/ID, ID. */
+    private synchronized void administer(HttpExchange e, String[] path, Map<String, String> query, Map<String, String> body) throws IOException {
+        String[] name = app.split("_"); // app, a version of four numbers, env
+        String how = e.getRequestMethod() + " " + String.join("/", List.of(path).subList(2, path.length));
+        String last = path[path.length - 1];
+        if (how.equals("GET app/list")) {
+            answer(e, page("{\"id\":7,\"name\":" + quote("elsewhere") + "},{\"id\":8,\"name\":" + quote(name[0]) + "}", 2));
+        } else if (how.equals("GET env/list")) {
+            answer(e, page("{\"id\":3,\"name\":\"rd\"},{\"id\":4,\"name\":" + quote(name[name.length - 1]) + "}", 2));
+        } else if (how.equals("GET web/config/simple/list")) {
+            list(e, query);
+        } else if (how.equals("POST web/config/item") || how.equals("POST web/config/filetext")) {
+            create(e, last, body);
+        } else if (last.matches("[0-9]+")) {
+            byId(e, how.substring(0, how.length() - last.length()), Integer.parseInt(last), body);
+        } else {
+            answer(e, failure("param.error"));
+        }
+    }
+
+    private boolean elsewhere(Map<String, String> where) {
+        return !"8".equals(where.get("appId")) || !"4".equals(where.get("envId")) || !app.contains("_" + where.get("version") + "_");
+    }
+
+    private void list(HttpExchange e, Map<String, String> query) throws IOException {
+        StringBuilder out = new StringBuilder();
+        for (int i = 0; i < ids.size() && !elsewhere(query); i++) {
+            String key = ids.get(i);
+            if (key != null) {
+                int slash = key.indexOf('/');
+                out.append(out.length() == 0 ? "" : ",").append("{\"configId\":").append(i + 1).append(",\"key\":").append(quote(key.substring(slash + 1)));
+                out.append(",\"typeId\":").append(key.startsWith("item/") ? 1 : 0).append(",\"value\":\"\"}");
             }
         }
-        if (key == null) {
-            answer(e, failure("config.not.exist"));
+        answer(e, page(out.toString(), ids.size()));
+    }
+
+    private void create(HttpExchange e, String folder, Map<String, String> body) throws IOException {
+        String key = folder.equals("item") ? "item/" + body.get("key") : "file/" + body.get("fileName");
+        String value = body.get(folder.equals("item") ? "value" : "fileContent");
+        if (elsewhere(body) || value == null || value.isEmpty() || values.containsKey(key)) {
+            answer(e, failure("key.exist"));
             return;
         }
-        String how = e.getRequestMethod() + " " + path[4];
-        String value = how.equals("PUT item") ? body.get("value") : body.get("fileContent");
-        if (how.equals("GET zk")) {
+        values.put(key, value);
+        ids.add(key);
+        answer(e, done());
+    }
+
+    private void byId(HttpExchange e, String how, int id, Map<String, String> body) throws IOException {
+        String key = id > 0 && id <= ids.size() ? ids.get(id - 1) : null;
+        String value = how.equals("PUT web/config/item/") ? body.get("value") : body.get("fileContent");
+        if (key == null) {
+            answer(e, failure("config.id.not.exist"));
+        } else if (how.equals("GET web/config/zk/")) {
             answer(e, reported(key));
-        } else if (value == null || !how.startsWith("PUT ")) {
+        } else if (how.equals("DELETE web/config/")) {
+            values.remove(key);
+            ids.set(id - 1, null);
+            answer(e, done());
+        } else if (value == null || value.isEmpty() || !how.startsWith("PUT ")) {
             answer(e, failure("param.error"));
         } else {
             String said = change(key, value);
-            answer(e, said.equals("ok") ? "{\"message\":{},\"sessionId\":\"\",\"success\":\"true\",\"result\":\"ok\"}" : failure(said));
+            answer(e, said.equals("ok") ? done() : failure(said));
         }
     }
 
@@ -171,7 +223,7 @@ public class DisconfWeb implements Watcher {
                 out.append(",\"value\":").append(quote(new String(data, "UTF-8"))).append(",\"errorList\":[]}");
             }
         } catch (KeeperException.NoNodeException e) {
-            size = 0;
+            return "{\"message\":{},\"sessionId\":\"\",\"success\":\"true\",\"result\":{\"datalist\":null,\"errorNum\":0,\"machineSize\":0}}";
         } catch (Exception e) {
             return failure(e.toString());
         }
@@ -191,6 +243,14 @@ public class DisconfWeb implements Watcher {
 
     private static String valueVo(String value) {
         return "{\"status\":1,\"message\":\"\",\"value\":" + quote(value) + "}";
+    }
+
+    private static String done() {
+        return "{\"message\":{},\"sessionId\":\"\",\"success\":\"true\",\"result\":\"ok\"}";
+    }
+
+    private static String page(String result, int count) {
+        return "{\"message\":{},\"sessionId\":\"\",\"success\":\"true\",\"page\":{\"totalCount\":" + count + ",\"result\":[" + result + "]}}";
     }
 
     private static String failure(String why) {
