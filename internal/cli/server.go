@@ -56,6 +56,9 @@ type Disconf struct {
 	Version string // that they are configured with
 	Env     string
 	Modules bool // one item a module, too
+	// WebURL is where an existing disconf-web is, which they fetch values from then;
+	// empty: none. The password is a secret.
+	WebURL, WebUser, WebPassword string
 }
 
 func (a *app) serverCommand() *cobra.Command {

@@ -13,7 +13,7 @@ import (
 // and the ZooKeeper that some of it needs.
 func (a *app) outsideSettings(got map[string]setting, c *ServerConfig) error {
 	var neededBy []setting
-	for _, check := range []func(map[string]setting, *ServerConfig) (needs bool, by setting, err error){registrySettings, centreSettings} {
+	for _, check := range []func(map[string]setting, *ServerConfig) (needs bool, by setting, err error){registrySettings, a.centreSettings} {
 		needs, by, err := check(got, c)
 		if err != nil {
 			return err

@@ -60,6 +60,8 @@ var serverFields = []serverField{
 	{"disconf-version", "1_0_0_0", "with --config-centre=disconf: the `VERSION` that its clients are configured with"},
 	{"disconf-env", "online", "with --config-centre=disconf: the `ENV` that its clients are configured with"},
 	{"disconf-module-items", "false", "with --config-centre=disconf: also one item a module, for readers that know no maps"},
+	{"disconf-web", "", "with --config-centre=disconf: a disconf-web of yours that clients fetch values from, its `URL`"},
+	{"disconf-web-user-file", "", "with --disconf-web: a file with USER:PASSWORD for it, at `PATH` (default from ABT2_DISCONF_WEB_USER)"},
 	{"log-level", "info", "debug, info, warn or error: `LEVEL`"},
 	{"access-log", "false", "let the edge log every request"},
 	{"allow-faults", "false", "let drills kill the server, and kill and pause instances"},

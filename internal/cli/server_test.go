@@ -55,6 +55,11 @@ func TestServerSettings(t *testing.T) {
 			c.Registry = "navi"
 			c.ZooKeeper = cli.ZooKeeper{Addresses: []string{"127.0.0.1:2181"}, Session: 10 * time.Second, Digest: "abt2:other"}
 		}},
+		{"disconf-web", "server --config-centre=disconf --zookeeper=10.0.0.1:2181 --disconf-web=http://10.0.0.8:8080", map[string]string{"ABT2_DISCONF_WEB_USER": "abt2:with:colon"}, func(c *cli.ServerConfig) {
+			c.ConfigCentre = "disconf"
+			c.ZooKeeper = cli.ZooKeeper{Addresses: []string{"10.0.0.1:2181"}, Session: 10 * time.Second}
+			c.Disconf = cli.Disconf{Prefix: "/disconf", Version: "1_0_0_0", Env: "online", WebURL: "http://10.0.0.8:8080", WebUser: "abt2", WebPassword: "with:colon"}
+		}},
 		{"disconf", "server --config-centre=disconf --zookeeper=10.0.0.1:2181,10.0.0.2:2181 --disconf-listen=0.0.0.0:7072 --disconf-env=rd --disconf-module-items=true", map[string]string{"ABT2_DISCONF_PREFIX": "/conf"}, func(c *cli.ServerConfig) {
 			c.ConfigCentre = "disconf"
 			c.ZooKeeper = cli.ZooKeeper{Addresses: []string{"10.0.0.1:2181", "10.0.0.2:2181"}, Session: 10 * time.Second}
@@ -134,6 +139,13 @@ func TestWrongServerSettings(t *testing.T) {
 		{args: "server --config-centre=disconf --zookeeper=zk1", says: []string{`--zookeeper "zk1"`, "HOST:PORT"}},
 		{args: "server --config-centre=disconf --zookeeper=zk1:2181 --disconf-listen=7072", says: []string{`--disconf-listen "7072"`, "HOST:PORT"}},
 		{args: "server --disconf-module-items", says: []string{"--disconf-module-items true", "--config-centre=disconf"}},
+		{args: "server --disconf-web=http://10.0.0.8", says: []string{`--disconf-web "http://10.0.0.8"`, "--config-centre=disconf"}},
+		{args: "server --config-centre=disconf --zookeeper=zk1:2181 --disconf-web=10.0.0.8", env: map[string]string{"ABT2_DISCONF_WEB_USER": "a:b"}, says: []string{`--disconf-web "10.0.0.8"`, "http"}},
+		{args: "server --config-centre=disconf --zookeeper=zk1:2181 --disconf-web=http://10.0.0.8", says: []string{`--disconf-web "http://10.0.0.8"`, "--disconf-web-user-file", "ABT2_DISCONF_WEB_USER"}},
+		{args: "server --config-centre=disconf --zookeeper=zk1:2181 --disconf-web=http://10.0.0.8", env: map[string]string{"ABT2_DISCONF_WEB_USER": "hunter2"}, says: []string{"ABT2_DISCONF_WEB_USER", "USER:PASSWORD"}},
+		{args: "server --config-centre=disconf --zookeeper=zk1:2181 --disconf-web=http://10.0.0.8 --disconf-listen=:7072", env: map[string]string{"ABT2_DISCONF_WEB_USER": "a:b"}, says: []string{`--disconf-listen ":7072"`, "http://10.0.0.8"}},
+		{args: "server --config-centre=disconf --zookeeper=zk1:2181 --disconf-web=http://a:hunter2@10.0.0.8", says: []string{"--disconf-web at 10.0.0.8", "--disconf-web-user-file"}},
+		{args: "server --config-centre=disconf --zookeeper=zk1:2181 --disconf-web-user-file=/etc/web", says: []string{`--disconf-web-user-file "/etc/web"`, "--disconf-web"}},
 		{args: "server --disconf-listen=:7072", says: []string{`--disconf-listen ":7072"`, "--config-centre=disconf"}},
 		{args: "server --edge=bfe", says: []string{`--bfe-conf ""`, "bfe.conf"}},
 		{args: "server --edge=bfe --bfe-conf=/etc/bfe,", says: []string{`--bfe-conf "/etc/bfe,"`, "commas"}},

@@ -44,16 +44,17 @@ func (a *app) zooKeeperSettings(got map[string]setting, neededBy ...setting) (Zo
 	if out.Session, err = time.ParseDuration(session.value); err != nil || out.Session < 500*time.Millisecond || out.Session > 5*time.Minute {
 		return ZooKeeper{}, abt2.Errorf(abt2.CodeInvalid, "%s %q: must be a duration from 500ms to 5m, like 10s", session.name, session.value)
 	}
-	out.Digest, err = a.digest(got["zookeeper-digest-file"])
+	out.Digest, err = a.userAndPassword(got["zookeeper-digest-file"], digestVariable)
 	return out, err
 }
 
 // digestVariable holds what --zookeeper-digest-file would, where no file is named.
 const digestVariable = "ABT2_ZOOKEEPER_DIGEST"
 
-// digest reads user:password. Its errors do not show it.
-func (a *app) digest(file setting) (string, error) {
-	from, content := digestVariable, a.env.Getenv(digestVariable)
+// userAndPassword reads user:password from a file or, where none is named, from a
+// variable; empty if there is neither. Its errors do not show it.
+func (a *app) userAndPassword(file setting, variable string) (string, error) {
+	from, content := variable, a.env.Getenv(variable)
 	if file.value != "" {
 		b, err := os.ReadFile(file.value)
 		if err != nil {

@@ -23,6 +23,9 @@ type Disconf struct {
 	Version string // that they are configured with
 	Env     string
 	Modules bool // one item a module, too
+	// WebURL is where an existing disconf-web is, which they fetch values from then;
+	// empty: none. The password is a secret.
+	WebURL, WebUser, WebPassword string
 }
 
 func (c *Config) checkCentre() error {
@@ -34,6 +37,9 @@ func (c *Config) checkCentre() error {
 	case CentreDisconf:
 		if len(c.ZooKeeper.Addresses) == 0 {
 			return abt2.Errorf(abt2.CodeInvalid, "--zookeeper %q: --config-centre=%s needs a ZooKeeper, like 10.0.0.1:2181,10.0.0.2:2181", "", CentreDisconf)
+		}
+		if c.Disconf.WebURL != "" && c.Disconf.Listen != "" {
+			return abt2.Errorf(abt2.CodeInvalid, "--disconf-listen %q: clients fetch values from disconf-web %s; remove one of them", c.Disconf.Listen, c.Disconf.WebURL)
 		}
 		if c.Disconf.Prefix == "" {
 			c.Disconf.Prefix = disconf.DefaultPrefix
@@ -52,7 +58,7 @@ func startCentre(ctx context.Context, c Config, owner string, run func(string, f
 	}
 	d, err := disconf.Open(disconf.Config{
 		ZooKeeper: c.ZooKeeper.Addresses, Prefix: c.Disconf.Prefix, Version: c.Disconf.Version, Env: c.Disconf.Env, Owner: owner, Log: c.Log,
-		ModuleItems: c.Disconf.Modules,
+		ModuleItems: c.Disconf.Modules, Web: disconf.Web{URL: c.Disconf.WebURL, User: c.Disconf.WebUser, Password: c.Disconf.WebPassword},
 	})
 	if err != nil || c.Disconf.Listen == "" {
 		return d, func() { d.Close() }, err

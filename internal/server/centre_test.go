@@ -17,17 +17,30 @@ import (
 // TestDisconf: disconf's own client, in a JVM, follows commit and rollback, and is
 // waited for; one that does not follow is named.
 func TestDisconf(t *testing.T) {
-	ensemble := zktest.Start(t, 1)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	address := listener.Addr().String()
 	_ = listener.Close()
+	testDisconf(t, zktest.Start(t, 1), address, server.Disconf{Listen: address})
+}
+
+// TestDisconfWeb: the same with an existing disconf-web, from which the client
+// fetches the values.
+func TestDisconfWeb(t *testing.T) {
+	ensemble := zktest.Start(t, 1)
+	web := disconftest.StartWeb(t, disconftest.WebSettings{
+		ZooKeeper: ensemble.Connect(), Prefix: "/disconf", App: "default", Version: "1_0_0_0", Env: "online", User: "abt2", Password: "hunter2",
+	})
+	testDisconf(t, ensemble, web.Address, server.Disconf{WebURL: "http://" + web.Address, WebUser: "abt2", WebPassword: "hunter2"})
+}
+
+func testDisconf(t *testing.T, ensemble *zktest.Ensemble, address string, settings server.Disconf) {
+	settings.Version, settings.Env = "1_0_0_0", "online"
 	in := prepare(t)
 	in.tune = func(c *server.Config) {
-		c.ConfigCentre, c.ZooKeeper.Addresses = server.CentreDisconf, ensemble.Addresses()
-		c.Disconf = server.Disconf{Listen: address, Version: "1_0_0_0", Env: "online"}
+		c.ConfigCentre, c.ZooKeeper.Addresses, c.Disconf = server.CentreDisconf, ensemble.Addresses(), settings
 	}
 	in.start()
 	in.release()

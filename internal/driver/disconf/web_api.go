@@ -45,11 +45,11 @@ func newWebAPI(w Web) (*webAPI, error) {
 	u, err := url.Parse(w.URL)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return nil, abt2.Errorf(abt2.CodeInvalid, "disconf-web's address %q: must be a URL like http://10.0.0.8:8080", w.URL)
+		return nil, abt2.Errorf(abt2.CodeInvalid, "--disconf-web %q: must be a URL like http://10.0.0.8:8080", w.URL)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return nil, abt2.Errorf(abt2.CodeInvalid, "disconf-web's address at %s: must be an address and a path; user and password are settings of their own", u.Host)
+		return nil, abt2.Errorf(abt2.CodeInvalid, "--disconf-web at %s: must be an address and a path; user and password are settings of their own", u.Host)
 	case w.User == "" || w.Password == "":
-		return nil, abt2.Errorf(abt2.CodeInvalid, "disconf-web's user %q: needs a name and a password", w.User)
+		return nil, abt2.Errorf(abt2.CodeInvalid, "--disconf-web-user-file with user %q: needs a name and a password", w.User)
 	}
 	w.URL = strings.TrimSuffix(w.URL, "/")
 	jar, err := cookiejar.New(nil)
