@@ -23,13 +23,13 @@ func TestDisconf(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	_ = listener.Close()
-	testDisconf(t, zktest.Start(t, 1), address, server.Disconf{Listen: address})
+	testDisconf(t, zktest.StartPatient(t, 1), address, server.Disconf{Listen: address})
 }
 
 // TestDisconfWeb: the same with an existing disconf-web, from which the client
 // fetches the values.
 func TestDisconfWeb(t *testing.T) {
-	ensemble := zktest.Start(t, 1)
+	ensemble := zktest.StartPatient(t, 1)
 	web := disconftest.StartWeb(t, disconftest.WebSettings{
 		ZooKeeper: ensemble.Connect(), Prefix: "/disconf", App: "default", Version: "1_0_0_0", Env: "online", User: "abt2", Password: "hunter2",
 	})

@@ -109,10 +109,10 @@ func eachSource(t *testing.T, test func(t *testing.T, start func(disconf.Config)
 		test(t, func(cfg disconf.Config) (*disconf.Centre, string) {
 			c := openWith(t, cfg)
 			return c, listen(t, c)
-		}, config(zktest.Start(t, 1), "ours"))
+		}, config(zktest.StartPatient(t, 1), "ours"))
 	})
 	t.Run("disconf-web", func(t *testing.T) {
-		e := zktest.Start(t, 1)
+		e := zktest.StartPatient(t, 1)
 		w, cfg := startWeb(t, e, e.Connect())
 		test(t, func(cfg disconf.Config) (*disconf.Centre, string) { return openWith(t, cfg), w.Address }, cfg)
 	})

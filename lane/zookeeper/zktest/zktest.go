@@ -48,6 +48,18 @@ type Ensemble struct {
 // or fails where ABT2_CI or CI is set.
 func Start(t testing.TB, n int) *Ensemble {
 	t.Helper()
+	return start(t, n, SessionTimeout)
+}
+
+// StartPatient is Start with sessions that outlive a client that is paused for
+// seconds on a busy machine, whatever it asks for.
+func StartPatient(t testing.TB, n int) *Ensemble {
+	t.Helper()
+	return start(t, n, patience)
+}
+
+func start(t testing.TB, n int, session time.Duration) *Ensemble {
+	t.Helper()
 	jars := Classpath(t)
 	ports := freePorts(t, 3*n)
 	var members strings.Builder
@@ -64,7 +76,7 @@ func Start(t testing.TB, n int) *Ensemble {
 	})
 	for i := range n {
 		s := &server{jars: jars, dir: t.TempDir(), address: net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[i]))}
-		if err := s.configure(ports[i], i+1, members.String()); err != nil {
+		if err := s.configure(ports[i], i+1, session, members.String()); err != nil {
 			t.Fatal(err)
 		}
 		e.servers = append(e.servers, s)
@@ -238,8 +250,10 @@ func (s *server) path(name string) string { return filepath.Join(s.dir, name) }
 
 // configure writes what the server reads when it starts. clientPort is given
 // beside the address because members of an ensemble ask for it.
-func (s *server) configure(port, id int, members string) error {
+func (s *server) configure(port, id int, session time.Duration, members string) error {
 	config := fmt.Sprintf(`tickTime=%d
+minSessionTimeout=%d
+maxSessionTimeout=%d
 initLimit=40
 syncLimit=8
 dataDir=%s
@@ -248,7 +262,7 @@ clientPortAddress=127.0.0.1
 maxClientCnxns=0
 admin.enableServer=false
 4lw.commands.whitelist=srvr,mntr,wchs,dump,cons
-%s`, Tick.Milliseconds(), s.path("data"), port, members)
+%s`, Tick.Milliseconds(), session.Milliseconds(), max(40*Tick, session).Milliseconds(), s.path("data"), port, members)
 	if err := os.MkdirAll(s.path("data"), 0o700); err != nil {
 		return err
 	}
