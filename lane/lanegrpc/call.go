@@ -3,11 +3,15 @@ package lanegrpc
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	"abt2.dev/lane"
 	"abt2.dev/lane/route"
@@ -30,10 +34,12 @@ type call struct {
 
 	pick       route.Pick
 	refused    bool  // the last attempt was, before a handler ran
+	unanswered bool  // the last attempt's connection was lost before a byte of an answer
+	repeated   bool  // the next attempt is not the first
 	unroutable error // why nothing was picked last
 	exhausted  bool  // nothing was picked because all have been tried
 
-	attempts int // that were refused
+	attempts int // that failed so
 	tried    [maxAttempts]*route.Instance
 }
 
@@ -72,33 +78,48 @@ func (c *call) hasTried(in *route.Instance) bool { return slices.Contains(c.trie
 // picked notes the instance of the next attempt.
 func (c *call) picked(pick route.Pick) {
 	c.pick, c.unroutable, c.exhausted = pick, nil, false
-	if c.refused {
+	if c.repeated {
 		c.Again()
 	}
-	c.refused = false
+	c.refused, c.unanswered, c.repeated = false, false, false
 }
 
 // ended takes what gRPC tells of an attempt.
 func (c *call) ended(info balancer.DoneInfo) {
 	c.pick.Done()
 	c.refused = slices.Equal(info.Trailer[refusedKey], []string{stamp.RefusedTo})
+	c.unanswered = !info.BytesReceived && status.Code(info.Err) == codes.Unavailable
 }
 
 // again reports whether another instance may be tried, and will not choose this
-// one again.
-func (c *call) again(ctx context.Context) bool {
-	if !c.refused || c.attempts == maxAttempts-1 || ctx.Err() != nil {
+// one again: if the last one was someone else, or if nobody has answered a method
+// that may be called twice.
+func (c *call) again(ctx context.Context, method string) bool {
+	if c.attempts == maxAttempts-1 || ctx.Err() != nil || !c.refused && !(c.unanswered && idempotent(method)) {
 		return false
 	}
 	c.tried[c.attempts] = c.pick.Instance
 	c.attempts++
+	c.repeated = true
 	return true
+}
+
+// idempotent reports whether a method's idempotency_level says that it may be
+// called twice for one call. method is /SERVICE/METHOD.
+func idempotent(method string) bool {
+	name := strings.ReplaceAll(strings.TrimPrefix(method, "/"), "/", ".")
+	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
+	if err != nil {
+		return false // not of generated code
+	}
+	options, ok := found.Options().(*descriptorpb.MethodOptions)
+	return ok && options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN
 }
 
 // cannotRoute is the picker's answer where there is no version to call. A call
 // that waits for ready waits for an instance, but not for an environment.
 func (c *call) cannotRoute(err error) error {
-	c.refused, c.unroutable = false, err
+	c.refused, c.unanswered, c.unroutable = false, false, err
 	if route.ReasonOf(err) == route.NoInstance {
 		return err
 	}
@@ -107,7 +128,7 @@ func (c *call) cannotRoute(err error) error {
 
 // noOther is the picker's answer where all instances have been tried.
 func (c *call) noOther() error {
-	c.refused, c.exhausted = false, true
+	c.refused, c.unanswered, c.exhausted = false, false, true
 	return errNoOther
 }
 

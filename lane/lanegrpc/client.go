@@ -26,7 +26,7 @@ func (c client) unary(ctx context.Context, method string, req, reply any, cc *gr
 	var before error
 	for {
 		err := invoke(ctx, method, req, reply, cc, opts...)
-		if err == nil || !call.again(ctx) {
+		if err == nil || !call.again(ctx, method) {
 			return call.explain(ctx, err, before)
 		}
 		before = err
@@ -42,7 +42,7 @@ func (c client) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Clie
 	if err != nil {
 		return nil, err
 	}
-	s := &clientStream{ctx: ctx, desc: desc, call: call, end: sync.OnceFunc(call.End)}
+	s := &clientStream{ctx: ctx, method: method, desc: desc, call: call, end: sync.OnceFunc(call.End)}
 	opts = append(opts[:len(opts):len(opts)], grpc.OnFinish(s.finished))
 	s.open = func() (grpc.ClientStream, error) { return open(ctx, desc, cc, method, opts...) }
 	if s.current, err = s.open(); err != nil {
@@ -53,15 +53,16 @@ func (c client) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Clie
 }
 
 // clientStream is a stream that is opened again at another instance if its
-// receiver refuses it, as long as nothing was received and at most the request
+// receiver refuses it, or nobody answers what may be called twice, as long as nothing was received and at most the request
 // of a server's stream was sent. Like any stream it may be sent to and received
 // from by two goroutines.
 type clientStream struct {
-	ctx  context.Context
-	desc *grpc.StreamDesc
-	call *call
-	open func() (grpc.ClientStream, error)
-	end  func() // ends the call, once
+	ctx    context.Context
+	method string
+	desc   *grpc.StreamDesc
+	call   *call
+	open   func() (grpc.ClientStream, error)
+	end    func() // ends the call, once
 
 	mu       sync.Mutex
 	current  grpc.ClientStream
@@ -71,11 +72,11 @@ type clientStream struct {
 	received bool // anything
 }
 
-// finished is told by gRPC that the current stream is over. A refused one may
+// finished is told by gRPC that the current stream is over. One that failed so may
 // be opened again by who receives from it; if nobody does, the end of the
 // caller's context ends the call.
 func (s *clientStream) finished(error) {
-	if s.call.refused {
+	if s.call.refused || s.call.unanswered {
 		context.AfterFunc(s.ctx, s.end)
 		return
 	}
@@ -92,7 +93,7 @@ func (s *clientStream) now() grpc.ClientStream {
 func (s *clientStream) reopen(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sent || s.received || !s.call.again(s.ctx) {
+	if s.sent || s.received || !s.call.again(s.ctx, s.method) {
 		return err
 	}
 	next, oerr := s.open()

@@ -56,8 +56,11 @@ const (
 // A unary call that the receiver refused because it was addressed to someone
 // else is made again at another instance. So is a stream, as long as nothing
 // was received on it and the caller has sent nothing: or, where the server alone
-// streams, nothing but the request. A call that gRPC knows not to have been
-// processed, gRPC itself makes again, once. Any other call is made once only.
+// streams, nothing but the request. The same goes for a method whose
+// idempotency_level in its proto file is IDEMPOTENT or NO_SIDE_EFFECTS and whose
+// connection is lost before a byte of the answer has come, as when an instance is
+// killed. A call that gRPC knows not to have been processed, gRPC itself makes
+// again, once. Any other call is made once only.
 func DialOptions(l *lane.Lane) []grpc.DialOption {
 	c := client{l}
 	return []grpc.DialOption{

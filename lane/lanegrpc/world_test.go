@@ -228,12 +228,17 @@ func (f *feed) join(t testing.TB, version, instance string) *lane.Lane {
 // dial connects the caller, web-1 of web@1, to a module.
 func dial(t testing.TB, l *lane.Lane, module string) testpb.TestServiceClient {
 	t.Helper()
+	return testpb.NewTestServiceClient(open(t, l, module))
+}
+
+func open(t testing.TB, l *lane.Lane, module string) *grpc.ClientConn {
+	t.Helper()
 	conn, err := grpc.NewClient("abt2:///"+module, lanegrpc.DialOptions(l)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return testpb.NewTestServiceClient(conn)
+	return conn
 }
 
 // dialPlainly connects to an address as a program does that knows nothing of abt2.

@@ -198,9 +198,9 @@ const file_stock_stockpb_stock_proto_rawDesc = "" +
 	"\x06module\x18\x01 \x01(\tR\x06module\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12 \n" +
 	"\venvironment\x18\x03 \x01(\x04R\venvironment\x12\x1a\n" +
-	"\binstance\x18\x04 \x01(\tR\binstance2Y\n" +
-	"\fStockService\x12I\n" +
-	"\x04List\x12\x1f.abt2.shop.stock.v1.ListRequest\x1a .abt2.shop.stock.v1.ListResponseB&Z$abt2.dev/examples/shop/stock/stockpbb\x06proto3"
+	"\binstance\x18\x04 \x01(\tR\binstance2^\n" +
+	"\fStockService\x12N\n" +
+	"\x04List\x12\x1f.abt2.shop.stock.v1.ListRequest\x1a .abt2.shop.stock.v1.ListResponse\"\x03\x90\x02\x01B&Z$abt2.dev/examples/shop/stock/stockpbb\x06proto3"
 
 var (
 	file_stock_stockpb_stock_proto_rawDescOnce sync.Once
