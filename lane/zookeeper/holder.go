@@ -27,6 +27,7 @@ type Holder struct {
 	mu      sync.Mutex
 	want    map[string]string // path → data
 	rewrite bool              // compare data as well
+	fired   map[string]bool   // watches, by path, since they were last taken note of
 	held    Held
 	changed chan struct{}
 }
@@ -42,7 +43,7 @@ type Held struct {
 // NewHolder begins a session that holds nothing yet. It must be closed.
 func NewHolder(c Config) *Holder {
 	ctx, stop := context.WithCancel(context.Background())
-	h := &Holder{cfg: c, stop: stop, done: make(chan struct{}), wake: make(chan struct{}, 1), changed: make(chan struct{})}
+	h := &Holder{cfg: c, stop: stop, done: make(chan struct{}), wake: make(chan struct{}, 1), changed: make(chan struct{}), fired: map[string]bool{}}
 	go h.run(ctx)
 	return h
 }
@@ -92,7 +93,7 @@ func (h *Holder) run(ctx context.Context) {
 		return
 	}
 	defer closeConn()
-	session := session{watched: map[string]<-chan zk.Event{}}
+	var session session
 	pause := firstPause
 	var retry <-chan time.Time
 	for {
@@ -120,7 +121,12 @@ func (h *Holder) event(e zk.Event) {
 	switch {
 	case e.Type == zk.EventSession && e.State == zk.StateDisconnected:
 		h.lost()
-	case e.Type != zk.EventSession || e.State == zk.StateHasSession:
+	case e.Type != zk.EventSession:
+		h.mu.Lock()
+		h.fired[e.Path] = true
+		h.mu.Unlock()
+		h.nudge()
+	case e.State == zk.StateHasSession:
 		h.nudge()
 	}
 }
@@ -147,7 +153,10 @@ type session struct {
 	authenticated bool
 	id            int64
 	mine          map[string]bool // stood in it
-	watched       map[string]<-chan zk.Event
+	watched       map[string]bool // its watch has not fired
+	// sound is the data of nodes of this session that stand as they should,
+	// until their watch fires: no server need be asked about them.
+	sound map[string]string
 }
 
 // settle makes what should stand stand. With an error the rest stands all the same.
@@ -157,7 +166,7 @@ func (s *session) settle(conn *zk.Conn, h *Holder) (Held, error) {
 		return Held{}, errors.New("no server of the ensemble answers")
 	}
 	if id != s.id {
-		s.id, s.mine = id, map[string]bool{}
+		s.id, s.mine, s.watched, s.sound = id, map[string]bool{}, map[string]bool{}, map[string]string{}
 	}
 	if !s.authenticated {
 		if err := h.cfg.Authenticate(conn); err != nil {
@@ -166,9 +175,13 @@ func (s *session) settle(conn *zk.Conn, h *Holder) (Held, error) {
 		s.authenticated = true
 	}
 	h.mu.Lock()
-	want, rewrite := h.want, h.rewrite
-	h.rewrite = false
+	want, rewrite, fired := h.want, h.rewrite, h.fired
+	h.rewrite, h.fired = false, map[string]bool{}
 	h.mu.Unlock()
+	for p := range fired {
+		delete(s.watched, p)
+		delete(s.sound, p)
+	}
 	var held Held
 	var errs []error
 	for _, p := range slices.Sorted(maps.Keys(want)) {
@@ -190,6 +203,7 @@ func (s *session) settle(conn *zk.Conn, h *Holder) (Held, error) {
 		}
 		delete(s.mine, p)
 		delete(s.watched, p)
+		delete(s.sound, p)
 	}
 	slices.SortFunc(held.Paths, cmp.Compare[string])
 	if len(errs) > 0 && rewrite {
@@ -202,6 +216,17 @@ func (s *session) settle(conn *zk.Conn, h *Holder) (Held, error) {
 
 // put makes a node stand in this session and watches it.
 func (s *session) put(conn *zk.Conn, c Config, p, data string, rewrite bool) error {
+	if has, ok := s.sound[p]; ok && has == data {
+		return nil
+	}
+	created := false
+	if !s.watched[p] { // most likely it lacks
+		_, err := conn.Create(p, []byte(data), zk.FlagEphemeral, c.ACL())
+		created = err == nil
+		if err != nil && !errors.Is(err, zk.ErrNoNode) && !errors.Is(err, zk.ErrNodeExists) {
+			return err
+		}
+	}
 	for range 4 { // its parents may lack, and somebody else may be at work on the node as well
 		stat, err := s.watch(conn, p)
 		switch {
@@ -210,12 +235,15 @@ func (s *session) put(conn *zk.Conn, c Config, p, data string, rewrite bool) err
 		case stat == nil:
 			switch _, err = conn.Create(p, []byte(data), zk.FlagEphemeral, c.ACL()); {
 			case err == nil:
-				rewrite = false
+				created = true
 			case errors.Is(err, zk.ErrNoNode):
 				err = c.EnsureParents(conn, p)
 			}
+		case stat.EphemeralOwner == s.id && created && stat.Version == 0:
+			s.sound[p] = data
+			return nil
 		case stat.EphemeralOwner == s.id && rewrite:
-			return restore(conn, p, data, stat)
+			return s.restore(conn, p, data, stat)
 		case stat.EphemeralOwner == s.id:
 			return nil
 		case stat.EphemeralOwner == 0:
@@ -228,6 +256,7 @@ func (s *session) put(conn *zk.Conn, c Config, p, data string, rewrite bool) err
 			_, err = conn.Multi(
 				&zk.DeleteRequest{Path: p, Version: -1},
 				&zk.CreateRequest{Path: p, Data: []byte(data), Acl: c.ACL(), Flags: zk.FlagEphemeral})
+			created = err == nil
 		}
 		if err != nil && !errors.Is(err, zk.ErrNoNode) && !errors.Is(err, zk.ErrNodeExists) {
 			return err
@@ -241,19 +270,11 @@ func (s *session) put(conn *zk.Conn, c Config, p, data string, rewrite bool) err
 // fired, so that there must be only one.
 func (s *session) watch(conn *zk.Conn, p string) (stat *zk.Stat, err error) {
 	ok := false
-	select {
-	case <-s.watched[p]:
-		delete(s.watched, p)
-	default:
-	}
-	if s.watched[p] != nil {
+	if s.watched[p] {
 		ok, stat, err = conn.Exists(p)
 	} else {
-		var fires <-chan zk.Event
-		ok, stat, fires, err = conn.ExistsW(p)
-		if err == nil {
-			s.watched[p] = fires
-		}
+		ok, stat, _, err = conn.ExistsW(p)
+		s.watched[p] = err == nil
 	}
 	if err != nil || !ok {
 		return nil, err
@@ -261,12 +282,16 @@ func (s *session) watch(conn *zk.Conn, p string) (stat *zk.Stat, err error) {
 	return stat, nil
 }
 
-// restore puts back what somebody has changed by hand.
-func restore(conn *zk.Conn, p, data string, stat *zk.Stat) error {
+// restore puts back what somebody has changed by hand. The node is watched.
+func (s *session) restore(conn *zk.Conn, p, data string, stat *zk.Stat) error {
 	if int(stat.DataLength) == len(data) {
 		got, _, err := conn.Get(p)
-		if err != nil || string(got) == data {
+		if err != nil {
 			return err
+		}
+		if string(got) == data {
+			s.sound[p] = data
+			return nil
 		}
 	}
 	_, err := conn.Set(p, []byte(data), -1)
@@ -275,9 +300,11 @@ func restore(conn *zk.Conn, p, data string, stat *zk.Stat) error {
 
 // remove withdraws a node of this session.
 func (s *session) remove(conn *zk.Conn, p string) error {
-	ok, stat, err := conn.Exists(p)
-	if err != nil || !ok || stat.EphemeralOwner != s.id {
-		return err
+	if _, ours := s.sound[p]; !ours {
+		ok, stat, err := conn.Exists(p)
+		if err != nil || !ok || stat.EphemeralOwner != s.id {
+			return err
+		}
 	}
 	if err := conn.Delete(p, -1); err != nil && !errors.Is(err, zk.ErrNoNode) {
 		return err
