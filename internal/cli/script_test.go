@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -33,24 +34,32 @@ import (
 //	signalshim SIGNAL MODULE      send a signal to the keepers of a module's instances
 //	eventually PROGRAM ARG...     run a program until it succeeds
 //	waitline FILE REGEXP [VAR...] wait until a line of the file matches, and set the variables to its groups
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, "testdata/script", nil, nil) }
+
+// runScripts runs the scripts of a folder with variables and commands of their own.
+func runScripts(t *testing.T, folder string, variables map[string]string, commands map[string]func(*testscript.TestScript, bool, []string)) {
 	bin := t.TempDir()
 	buildPrograms(t, bin, map[string]string{"abt2": "abt2.dev/cmd/abt2", "module": "./testdata/module"})
+	all := map[string]func(*testscript.TestScript, bool, []string){
+		"exits": exits, "freshdata": freshData, "serve": serve, "stopserver": stopServer, "waitline": waitLine,
+		"fetch": fetch, "signalshim": signalShim, "eventually": eventually,
+		"lookup": lookupName, "background": background,
+	}
+	maps.Copy(all, commands)
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir: folder,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("ABT2_OP", "lihua")
 			env.Setenv("ABT2_SERVER", "127.0.0.1:1") // nobody's, until serve
+			for name, value := range variables {
+				env.Setenv(name, value)
+			}
 			env.Values[watchKey{}] = &watcher{seen: map[string]string{}}
 			env.Values[serverKey{}] = &server{program: filepath.Join(bin, "abt2")}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "freshdata": freshData, "serve": serve, "stopserver": stopServer, "waitline": waitLine,
-			"fetch": fetch, "signalshim": signalShim, "eventually": eventually,
-			"lookup": lookupName, "background": background,
-		},
+		Cmds:          all,
 		UpdateScripts: *update,
 	})
 }
