@@ -85,6 +85,8 @@ type Client struct {
 	connectTimeout time.Duration
 	readTimeout    time.Duration
 	appID, token   *string
+	encoding       Encoding
+	contentType    []string // its, in the form that a http.Header holds
 
 	transport *http.Transport
 	turn      atomic.Uint64 // of RoundRobin
@@ -104,6 +106,7 @@ func newClient(s source, service string, options []Option) *Client {
 	for _, o := range options {
 		o(c)
 	}
+	c.contentType = []string{c.encoding.contentType()}
 	c.transport = &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: c.connectTimeout, KeepAlive: 30 * time.Second}).DialContext,
 		MaxIdleConns:        2048,
@@ -137,13 +140,13 @@ func (c *Client) Call(ctx context.Context, m Signature, result any, args ...any)
 		args = []any{}
 	}
 	in := request{TraceID: rand.Int64(), Method: m.Name, Parameters: args, Types: m.Types, AppID: c.appID, Token: c.token}
-	header := http.Header{"Content-Type": typeHeader}
+	header := http.Header{"Content-Type": c.contentType}
 	if len(env) == 1 {
 		in.Env = env[0]
 		header[stamp.EnvHeader] = env
 		header[stamp.BaggageHeader] = []string{baggage}
 	}
-	body, err := json.Marshal(&in)
+	body, err := c.encoding.encodeRequest(&in)
 	if err != nil {
 		return fmt.Errorf("navi: arguments of %s: %w", m.Name, err)
 	}
@@ -159,9 +162,6 @@ func (c *Client) Call(ctx context.Context, m Signature, result any, args ...any)
 		round.again()
 	}
 }
-
-// typeHeader is the Content-Type in the form that a http.Header holds.
-var typeHeader = []string{contentType}
 
 // attempt sends the call to one instance.
 func (c *Client) attempt(ctx context.Context, t target, header http.Header, body []byte, result any) error {
@@ -184,7 +184,7 @@ func (c *Client) attempt(ctx context.Context, t target, header http.Header, body
 		return &attemptError{address: t.address, err: err, unsent: unsent(err)}
 	}
 	defer res.Body.Close()
-	if err := read(res, result); err != nil {
+	if err := c.encoding.read(res, result); err != nil {
 		if answered := (*Error)(nil); errors.As(err, &answered) {
 			return answered
 		}
@@ -194,7 +194,7 @@ func (c *Client) attempt(ctx context.Context, t target, header http.Header, body
 }
 
 // read takes the answer out of a response.
-func read(res *http.Response, result any) error {
+func (e Encoding) read(res *http.Response, result any) error {
 	var b bytes.Buffer
 	if n := res.ContentLength; n > 0 && n <= MaxBody {
 		b.Grow(int(min(n, 1<<20)) + bytes.MinRead)
@@ -205,14 +205,14 @@ func read(res *http.Response, result any) error {
 	if b.Len() > MaxBody {
 		return fmt.Errorf("the answer is longer than %d bytes", MaxBody)
 	}
-	if res.StatusCode != http.StatusOK && !explained(res) {
+	if res.StatusCode != http.StatusOK && !e.explained(res) {
 		return fmt.Errorf("status %s", res.Status)
 	}
 	if result == nil {
 		result = &json.RawMessage{}
 	}
 	out := answer{Result: result}
-	if err := json.Unmarshal(b.Bytes(), &out); err != nil {
+	if err := e.decodeAnswer(b.Bytes(), &out); err != nil {
 		return fmt.Errorf("the answer: %w", err)
 	}
 	switch {
@@ -226,7 +226,9 @@ func read(res *http.Response, result any) error {
 
 // explained reports whether the body of a response that is not 200 says why no
 // instance would serve the call.
-func explained(res *http.Response) bool { return res.Header.Get("Content-Type") == contentJSON }
+func (e Encoding) explained(res *http.Response) bool {
+	return res.Header.Get("Content-Type") == e.medium()
+}
 
 // unsent reports whether an attempt has failed before anything was sent.
 func unsent(err error) bool {

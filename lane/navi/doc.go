@@ -4,7 +4,7 @@
 // they do with package lane.
 //
 // The protocol is that of github.com/neoremind/navi: POST
-// /service_api/Interface with a body of application/baidu.json. What its Java
-// client and server insist on, beyond what they document, is said where it is
-// done.
+// /service_api/Interface with a body of application/baidu.json, or in one of its
+// binary encodings. What its Java client and server insist on, beyond what they
+// document, is said where it is done.
 package navi

@@ -34,7 +34,11 @@ var classes = sync.OnceValues(func() (folder string, err error) {
 	}
 	compiled = folder
 	args := []string{"-proc:none", "-nowarn", "-encoding", "UTF-8", "-cp", classPath(), "-d", folder}
-	for _, sources := range []string{"*.java", strings.ToLower(peer()) + "/*.java"} {
+	folders := []string{"*.java", strings.ToLower(peer()) + "/*.java"}
+	if binary() {
+		folders = append(folders, "binary/*.java")
+	}
+	for _, sources := range folders {
 		found, err := filepath.Glob(filepath.Join("testdata/java", sources))
 		if err != nil {
 			return "", err
@@ -93,15 +97,21 @@ type program struct {
 	out *bufio.Scanner
 }
 
+// startJava starts the peer in a role.
 func startJava(t testing.TB, role string) *program {
+	t.Helper()
+	return startJavaClass(t, peer()+role)
+}
+
+func startJavaClass(t testing.TB, class string, arguments ...string) *program {
 	t.Helper()
 	needJava(t)
 	folder, err := classes()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Jackson of Navi's time looks into exceptions, which Java 16 has closed.
-	cmd := exec.Command("java", "--add-opens", "java.base/java.lang=ALL-UNNAMED", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx64m", "-cp", folder+string(os.PathListSeparator)+classPath(), peer()+role)
+	// Jackson and protostuff of Navi's time look into what Java 16 has closed.
+	cmd := exec.Command("java", append([]string{"--add-opens", "java.base/java.lang=ALL-UNNAMED", "--add-opens", "java.base/java.util=ALL-UNNAMED", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xmx64m", "-cp", folder + string(os.PathListSeparator) + classPath(), class}, arguments...)...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +127,7 @@ func startJava(t testing.TB, role string) *program {
 		_ = in.Close() // tells it to end
 		_, _ = io.Copy(io.Discard, out)
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("%s%s: %v", peer(), role, err)
+			t.Errorf("%s: %v", class, err)
 		}
 	})
 	return &program{in: in, out: bufio.NewScanner(out)}

@@ -8,14 +8,6 @@ import (
 // Prefix is the path below which interfaces are served.
 const Prefix = "/service_api/"
 
-// contentJSON is the media type of a call in JSON; contentType is what carries
-// it. The Java client compares a refusal's Content-Type with contentJSON as a
-// whole: with a charset behind it, it does not look into the body.
-const (
-	contentJSON = "application/baidu.json"
-	contentType = contentJSON + ";charset=UTF-8"
-)
-
 // Status is how a call ended, as the protocol numbers it.
 type Status int
 

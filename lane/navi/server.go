@@ -17,8 +17,8 @@ import (
 // MaxBody is how long a call's body, and an answer's, may be, in bytes.
 const MaxBody = 64 << 20
 
-// Method serves one method of an interface. What it returns is encoded as JSON;
-// an error reaches the caller as the message of an exception. It is called from
+// Method serves one method of an interface. What it returns is encoded as the
+// call was; an error reaches the caller as the message of an exception. It is called from
 // many goroutines.
 type Method func(ctx context.Context, r *Request) (any, error)
 
@@ -77,9 +77,9 @@ type server struct {
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, Prefix)
-	in, status, err := s.read(w, r)
+	in, encoding, status, err := s.read(w, r)
 	if err != nil {
-		refuse(w, status, in.TraceID, err)
+		encoding.refuse(w, status, in.TraceID, err)
 		return
 	}
 	values := stamp.ValuesOf(r.Header)
@@ -88,18 +88,18 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	within, err := s.lane.Receive(r.Context(), values)
 	if err != nil {
-		misplaced(w, err)
+		encoding.misplaced(w, err)
 		return
 	}
 	defer within.End()
 	service, ok := s.services[name]
 	if !ok {
-		refuse(w, http.StatusNotFound, in.TraceID, fmt.Errorf("no interface %q is served here", name))
+		encoding.refuse(w, http.StatusNotFound, in.TraceID, fmt.Errorf("no interface %q is served here", name))
 		return
 	}
 	method, ok := service[in.Method]
 	if !ok {
-		refuse(w, http.StatusNotFound, in.TraceID, fmt.Errorf("interface %s has no method %q", name, in.Method))
+		encoding.refuse(w, http.StatusNotFound, in.TraceID, fmt.Errorf("interface %s has no method %q", name, in.Method))
 		return
 	}
 	result, err := method(within.Context, &Request{
@@ -110,39 +110,38 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		out = failure(in.TraceID, err)
 	}
-	body, err := json.Marshal(&out)
+	body, err := encoding.encodeAnswer(&out)
 	if err != nil {
-		body, _ = json.Marshal(failure(in.TraceID, fmt.Errorf("%s.%s: its result cannot be encoded: %w", name, in.Method, err)))
+		body = encoding.mustEncode(failure(in.TraceID, fmt.Errorf("%s.%s: its result cannot be encoded: %w", name, in.Method, err)))
 	}
 	write(w, http.StatusOK, r.Header.Get("Content-Type"), body)
 }
 
 // read reads the call; on an error it also returns the status that says so.
-func (s *server) read(w http.ResponseWriter, r *http.Request) (received, int, error) {
-	var in received
+func (s *server) read(w http.ResponseWriter, r *http.Request) (in received, e Encoding, status int, err error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return in, http.StatusMethodNotAllowed, fmt.Errorf("a call is a POST, not a %s", r.Method)
+		return in, e, http.StatusMethodNotAllowed, fmt.Errorf("a call is a POST, not a %s", r.Method)
 	}
-	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	if !strings.EqualFold(strings.TrimSpace(media), contentJSON) {
-		return in, http.StatusNotAcceptable, fmt.Errorf("Content-Type %q: must be %s", r.Header.Get("Content-Type"), contentType)
+	e, ok := encodingOf(r.Header.Get("Content-Type"))
+	if !ok {
+		return in, e, http.StatusNotAcceptable, fmt.Errorf("Content-Type %q: must be %s, %s or %s", r.Header.Get("Content-Type"), JSON, Protobuf, Protostuff)
 	}
 	switch {
 	case r.ContentLength < 0:
-		return in, http.StatusLengthRequired, errors.New("a call has a Content-Length; it is not chunked")
+		return in, e, http.StatusLengthRequired, errors.New("a call has a Content-Length; it is not chunked")
 	case r.ContentLength > MaxBody:
-		return in, http.StatusRequestEntityTooLarge, fmt.Errorf("the call is %d bytes long; at most %d are allowed", r.ContentLength, MaxBody)
+		return in, e, http.StatusRequestEntityTooLarge, fmt.Errorf("the call is %d bytes long; at most %d are allowed", r.ContentLength, MaxBody)
 	}
 	var body bytes.Buffer
 	body.Grow(int(min(r.ContentLength, 1<<20)) + bytes.MinRead) // more only for what really comes
 	if _, err := body.ReadFrom(r.Body); err != nil {
-		return in, http.StatusBadRequest, fmt.Errorf("the call's body: %w", err)
+		return in, e, http.StatusBadRequest, fmt.Errorf("the call's body: %w", err)
 	}
-	if err := json.Unmarshal(body.Bytes(), &in); err != nil {
-		return in, http.StatusBadRequest, fmt.Errorf("the call's body: %w", err)
+	if in, err = e.decodeRequest(body.Bytes()); err != nil {
+		return in, e, http.StatusBadRequest, fmt.Errorf("the call's body: %w", err)
 	}
-	return in, http.StatusOK, nil
+	return in, e, http.StatusOK, nil
 }
 
 // failure is the answer for a method's error.
@@ -156,28 +155,26 @@ func failure(trace int64, err error) answer {
 
 // refuse answers a call that no instance would serve: the Java client reads why
 // out of the body if the Content-Type is this one to the letter.
-func refuse(w http.ResponseWriter, status int, trace int64, err error) {
-	body, _ := json.Marshal(answer{TraceID: trace, Status: Failed, Error: newFault(err.Error())}) // of strings and numbers
-	write(w, status, contentJSON, body)
+func (e Encoding) refuse(w http.ResponseWriter, status int, trace int64, err error) {
+	write(w, status, e.medium(), e.mustEncode(answer{TraceID: trace, Status: Failed, Error: newFault(err.Error())}))
 }
 
 // misplaced answers a call that another instance may serve. With a charset
 // behind its Content-Type the Java client fails over; without a Content-Type it
 // would break.
-func misplaced(w http.ResponseWriter, err error) {
+func (e Encoding) misplaced(w http.ResponseWriter, err error) {
 	status := http.StatusServiceUnavailable
 	if refused := (*lane.RefusedError)(nil); errors.As(err, &refused) {
 		switch refused.Reason {
 		case lane.Malformed:
-			refuse(w, http.StatusBadRequest, 0, err)
+			e.refuse(w, http.StatusBadRequest, 0, err)
 			return
 		case lane.Misdirected:
 			status = http.StatusMisdirectedRequest
 			w.Header().Set(stamp.RefusedHeader, stamp.RefusedTo)
 		}
 	}
-	body, _ := json.Marshal(answer{Status: Failed, Error: newFault(err.Error())}) // of strings and numbers
-	write(w, status, contentType, body)
+	write(w, status, e.contentType(), e.mustEncode(answer{Status: Failed, Error: newFault(err.Error())}))
 }
 
 // write answers with a Content-Length, without which the Java client breaks.

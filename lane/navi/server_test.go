@@ -138,7 +138,7 @@ func TestAnswers(t *testing.T) {
 		{name: "for another version", header: "Abt2-To order@4", status: 421, want: "this is order@3/order-3-1, not order@4"},
 		{name: "GET", method: "GET", body: http.NoBody, status: 405, want: "a call is a POST"},
 		{name: "chunked", body: chunked, status: 411, want: "not chunked"},
-		{name: "another protocol", content: "application/baidu.protostuff", status: 406, want: "must be application/baidu.json"},
+		{name: "another protocol", content: "application/baidu.hessian", status: 406, want: "must be application/baidu.json, application/baidu.protobuf or application/baidu.protostuff"},
 		{name: "no JSON", body: strings.NewReader("method=get"), status: 400, want: "the call's body"},
 		{name: "empty", body: http.NoBody, status: 400, want: "the call's body"},
 		{name: "no interface", path: "/service_api/a/b", status: 404, want: `no interface \"a/b\"`},
