@@ -37,7 +37,7 @@ var importRules = []importRule{
 		"programs without disconf do not inherit it, and those with it inherit neither the SDK nor the server"},
 	{"abt2.dev/lane/disconf/disconftest", nil, nil,
 		"tests of every module run disconf's client with it"},
-	{"abt2.dev/lane/navi", []string{"abt2.dev/lane/…"}, []string{"github.com/go-zookeeper/zk"},
+	{"abt2.dev/lane/navi", []string{"abt2.dev/lane/…"}, []string{"github.com/go-zookeeper/zk", "google.golang.org/protobuf"},
 		"users of the SDK who do not speak Navi do not inherit it"},
 	{"abt2.dev/lane/zookeeper", nil, []string{"github.com/go-zookeeper/zk"},
 		"keepers of instances and the SDK's modules for ZooKeeper share it, and users of neither inherit it"},
