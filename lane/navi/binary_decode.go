@@ -199,7 +199,7 @@ func valueOf(content []byte, depth int) (any, error) {
 		return listOf(content, idCollection, depth)
 	case idMap:
 		return tableOf(all[1:], depth)
-	case 24, 127: // an enum, an object of a class
+	case idEnum, idPojo:
 		return nil, fmt.Errorf("a %s: the fields of a Java class have numbers here and no names; call by JSON", f.content)
 	default:
 		return nil, fmt.Errorf("an object of kind %d: only scalars, arrays, lists and maps are understood here; call by JSON", f.number)

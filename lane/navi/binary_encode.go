@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -47,9 +48,11 @@ const (
 	idBigInteger = 13
 	idDate       = 14
 	idArray      = 15
+	idEnum       = 24
 	idCollection = 25
 	idMap        = 26
 	idThrowable  = 52
+	idPojo       = 127 // an object of any other class
 )
 
 // Within an array, a collection, a map.
@@ -173,11 +176,11 @@ func (e Encoding) object(b []byte, v reflect.Value, hint string, depth int) ([]b
 		return protowire.AppendFixed64(protowire.AppendTag(b, idDate, protowire.Fixed64Type), uint64(millis)), nil
 	}
 	if v.Type() == reflect.TypeFor[json.RawMessage]() {
-		var any any
-		if err := json.Unmarshal(v.Bytes(), &any); err != nil {
+		var decoded any
+		if err := json.Unmarshal(v.Bytes(), &decoded); err != nil {
 			return nil, err
 		}
-		return e.object(b, reflect.ValueOf(any), hint, depth)
+		return e.object(b, reflect.ValueOf(decoded), hint, depth)
 	}
 	switch v.Kind() {
 	case reflect.Bool:
@@ -211,27 +214,37 @@ func (e Encoding) object(b []byte, v reflect.Value, hint string, depth int) ([]b
 
 // integer appends a whole number as the Java type that is wanted.
 func integer(b []byte, v int64, kind reflect.Kind, hint string) ([]byte, error) {
-	id := map[reflect.Kind]protowire.Number{reflect.Int8: idByte, reflect.Int16: idShort, reflect.Int32: idInt}[kind]
+	id, bits := javaInteger(kind, hint)
+	if least := int64(-1) << (bits - 1); v < least || v > -(least+1) {
+		return nil, fmt.Errorf("%d is more than %d bits hold", v, bits)
+	}
+	if id == idByte || id == idShort {
+		v = int64(uint32(v)) // as protostuff writes them
+	}
+	return appendInt(b, id, v), nil
+}
+
+// javaInteger returns the Java type that a whole number is written as.
+func javaInteger(kind reflect.Kind, hint string) (id protowire.Number, bits int) {
 	switch hint {
 	case "byte", "java.lang.Byte":
-		id = idByte
+		return idByte, 8
 	case "short", "java.lang.Short":
-		id = idShort
+		return idShort, 16
 	case "int", "java.lang.Integer":
-		id = idInt
+		return idInt, 32
 	case "long", "java.lang.Long":
-		id = idLong
+		return idLong, 64
 	}
-	bits := map[protowire.Number]int{idByte: 8, idShort: 16, idInt: 32}[id]
-	switch {
-	case bits == 0:
-		return appendInt(b, idLong, v), nil
-	case v < -1<<(bits-1) || v >= 1<<(bits-1):
-		return nil, fmt.Errorf("%d is more than %d bits hold", v, bits)
-	case id == idInt:
-		return appendInt(b, id, v), nil
+	switch kind {
+	case reflect.Int8:
+		return idByte, 8
+	case reflect.Int16:
+		return idShort, 16
+	case reflect.Int32:
+		return idInt, 32
 	}
-	return appendInt(b, id, int64(uint32(v))), nil // as protostuff writes them
+	return idLong, 64
 }
 
 func (e Encoding) list(b []byte, v reflect.Value, depth int) (_ []byte, err error) {
@@ -248,9 +261,7 @@ func (e Encoding) list(b []byte, v reflect.Value, depth int) (_ []byte, err erro
 func (e Encoding) table(b []byte, v reflect.Value, depth int) (_ []byte, err error) {
 	b = appendString(b, idMap, "HashMap")
 	keys := v.MapKeys()
-	slices.SortFunc(keys, func(x, y reflect.Value) int {
-		return slices.Compare([]byte(fmt.Sprint(x)), []byte(fmt.Sprint(y)))
-	})
+	slices.SortFunc(keys, func(x, y reflect.Value) int { return strings.Compare(fmt.Sprint(x), fmt.Sprint(y)) })
 	for _, k := range keys {
 		b, err = e.message(b, element, func(b []byte) (_ []byte, err error) {
 			for n, one := range []reflect.Value{k, v.MapIndex(k)} {
