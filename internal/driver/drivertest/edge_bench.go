@@ -51,14 +51,20 @@ func EdgeFlips(b *testing.B, f EdgeFixture) {
 	all := slices.Concat(sent[:]...)
 	var lags []float64
 	for i, f := range flips {
-		end := time.Now()
+		end, back := time.Now(), time.Now() // when the next switch began, and the one to where this one came from
 		if i+1 < len(flips) {
 			end = flips[i+1].called
+		}
+		if i+2 < len(flips) {
+			back = flips[i+2].called
 		}
 		last := time.Duration(0)
 		for _, r := range all {
 			if r.env != f.from.String() || r.received.Before(f.called) || !r.began.Before(end) {
 				continue
+			}
+			if !r.answered.Before(back) {
+				continue // held up for so long that it may have been routed after that
 			}
 			last = max(last, r.received.Sub(f.called))
 			if r.began.After(f.confirmed) {
@@ -108,7 +114,7 @@ func (g *gateway) pace(ctx context.Context, b *testing.B, pause time.Duration) (
 			b.Errorf("status %d, error %v", a.status, err)
 			return sent
 		}
-		r.env = a.seen.env()
+		r.answered, r.env = time.Now(), a.seen.env()
 		sent = append(sent, r)
 	}
 }
@@ -116,8 +122,8 @@ func (g *gateway) pace(ctx context.Context, b *testing.B, pause time.Duration) (
 // flipRequest is a request that was answered. On loopback it has been received,
 // by the system, when it has been written.
 type flipRequest struct {
-	began, received time.Time
-	env             string
+	began, received, answered time.Time
+	env                       string
 }
 
 type flip struct {
