@@ -182,7 +182,7 @@ type Names struct {
 type Registry interface {
 	// Apply makes every name lead to its owner's online version and returns when
 	// that has been seen in the registry. Older names than those held are
-	// refused with CodeRefused.
+	// refused with CodeRefused. What n holds is kept; nobody changes it any more.
 	Apply(ctx context.Context, n Names) error
 	// Read asks the registry itself which names stand there.
 	Read(ctx context.Context) (Names, error)

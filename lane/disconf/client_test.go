@@ -14,6 +14,7 @@ import (
 
 	"abt2.dev/lane/disconf"
 	"abt2.dev/lane/disconf/disconftest"
+	"abt2.dev/lane/zookeeper"
 	"abt2.dev/lane/zookeeper/zktest"
 )
 
@@ -47,18 +48,14 @@ func newWorld(t testing.TB, servers int) *world {
 		ZooKeeper: w.ensemble.Connect(), Tell: w.link.Connect(), Prefix: prefix,
 		App: "shop", Version: "1_0", Env: "online", User: "admin", Password: "secret",
 	}, "item/online", "file/shop.properties")
-	conn, _, err := zk.Connect(w.ensemble.Addresses(), patience, zk.WithLogInfo(false), zk.WithLogger(quiet{}))
+	conn, closeConn, err := zookeeper.Connect(zookeeper.Config{Addresses: w.ensemble.Addresses(), SessionTimeout: patience}, func(zk.Event) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(conn.Close)
+	t.Cleanup(closeConn)
 	w.conn = conn
 	return w
 }
-
-type quiet struct{}
-
-func (quiet) Printf(string, ...any) {}
 
 func (w *world) open() *disconf.Client {
 	w.t.Helper()

@@ -26,6 +26,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"abt2.dev"
+	"abt2.dev/lane/zookeeper"
 )
 
 // DefaultPrefix is where disconf's ZooKeeper nodes lie unless its operators say otherwise.
@@ -57,9 +58,10 @@ type Config struct {
 // Centre publishes a table's values. It implements abt2.ConfigCentre.
 type Centre struct {
 	Config
-	conn   *zk.Conn
-	told   *notices
-	source source
+	conn       *zk.Conn
+	disconnect func()
+	told       *notices
+	source     source
 
 	applying chan struct{}   // one slot: holds a token while nobody applies
 	owned    map[string]bool // folders; guarded by applying
@@ -93,22 +95,16 @@ func Open(c Config) (*Centre, error) {
 		}
 		out.source = web
 	}
-	conn, _, err := zk.Connect(c.ZooKeeper, sessionTimeout, zk.WithEventCallback(out.told.event), zk.WithLogger(quiet{}), zk.WithLogInfo(false))
+	conn, disconnect, err := zookeeper.Connect(zookeeper.Config{Addresses: c.ZooKeeper, SessionTimeout: sessionTimeout}, out.told.event)
 	if err != nil {
 		return nil, abt2.Wrap(abt2.CodeInvalid, err, "ZooKeeper %s", strings.Join(c.ZooKeeper, ","))
 	}
-	out.conn = conn
+	out.conn, out.disconnect = conn, disconnect
 	return out, nil
 }
 
-// quiet drops what the ZooKeeper client says of its connections: whoever calls
-// gets the errors.
-type quiet struct{}
-
-func (quiet) Printf(string, ...any) {}
-
 // Close ends the connection.
-func (c *Centre) Close() { c.conn.Close() }
+func (c *Centre) Close() { c.disconnect() }
 
 // Apply implements abt2.ConfigCentre.
 func (c *Centre) Apply(ctx context.Context, t abt2.Table) error {

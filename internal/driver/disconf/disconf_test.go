@@ -20,6 +20,7 @@ import (
 	"abt2.dev"
 	"abt2.dev/internal/driver/disconf"
 	"abt2.dev/lane/disconf/disconftest"
+	"abt2.dev/lane/zookeeper"
 	"abt2.dev/lane/zookeeper/zktest"
 )
 
@@ -280,11 +281,11 @@ func TestForeignNodes(t *testing.T) {
 	e := zktest.Start(t, 1)
 	c := open(t, e, "ours")
 	apply(t, c, table(1, 42))
-	conn, _, err := zk.Connect(e.Addresses(), patience, zk.WithLogInfo(false))
+	conn, closeConn, err := zookeeper.Connect(zookeeper.Config{Addresses: e.Addresses(), SessionTimeout: patience}, func(zk.Event) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer closeConn()
 	const folder = "/estate/disconf/default_1_0_0_0_online/item/"
 	big := strings.Repeat("x", 1<<20-1<<10)
 	for path, data := range map[string]string{

@@ -216,7 +216,8 @@ func TestRegistryByHand(t *testing.T) {
 		{Address: "config", Junk: true, Note: "is no address"},
 	}
 	n = namesOf(2, one[0], two[0], two[1])
-	apply(t, r, n) // a switch leaves them alone
+	apply(t, r, n)                        // a switch leaves them alone
+	n.Listings = slices.Clone(n.Listings) // what was applied is the registry's
 	n.Listings[0].Others, n.Listings[2].Others = foreign[1:2], foreign
 	awaitRead(t, r, n)
 	want := []string{"10.9.9.8:80", "10.9.9.9:80", "config", two[0].Instances[0].Address}
