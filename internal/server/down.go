@@ -18,7 +18,8 @@ import (
 // Down ends everything that is ours in a data folder: its server, if one runs,
 // the edge, and every instance. It says what it ended, a line each, and may be
 // repeated; what hangs is named, with the way to end it, and everything else is
-// ended all the same. The data stay. A dry run says what would be ended.
+// ended all the same. Where the server hangs nothing is ended: it would start it
+// anew. The data stay. A dry run says what would be ended.
 func Down(ctx context.Context, dataDir string, dryRun bool, log *slog.Logger) (ended []string, err error) {
 	c := Config{DataDir: dataDir, AllowRoot: true}
 	if err := c.check(); err != nil {
@@ -96,18 +97,20 @@ func stuck(cause error, who, socket string) error {
 
 // running says what Down would end.
 func running(ctx context.Context, c Config, edges *edgectl.Client) (parts []string, err error) {
-	asked, cancel := context.WithTimeoutCause(ctx, hangs, errHangs)
-	defer cancel()
-	if serverAnswers(asked, c.DataDir) {
-		parts = append(parts, "server")
-	} else if asked.Err() != nil {
-		parts = append(parts, "server, which does not answer")
+	part := func(who string, name func(context.Context) (string, bool)) {
+		asked, cancel := context.WithTimeoutCause(ctx, hangs, errHangs)
+		defer cancel()
+		if name, ok := name(asked); ok {
+			parts = append(parts, name)
+		} else if asked.Err() != nil {
+			parts = append(parts, who+", which does not answer")
+		}
 	}
-	if d, err := edges.Describe(asked); err == nil {
-		parts = append(parts, "edge "+d.ID)
-	} else if asked.Err() != nil {
-		parts = append(parts, "edge, which does not answer")
-	}
+	part("server", func(ctx context.Context) (string, bool) { return "server", serverAnswers(ctx, c.DataDir) })
+	part("edge", func(ctx context.Context) (string, bool) {
+		d, err := edges.Describe(ctx)
+		return "edge " + d.ID, err == nil
+	})
 	if _, runs, err := findHAProxy(ctx, c.DataDir); err != nil {
 		return parts, err
 	} else if runs {

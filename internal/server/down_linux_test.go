@@ -47,6 +47,37 @@ func TestDownWithAHungEdge(t *testing.T) {
 	}
 }
 
+// A server that hangs is named, and nothing is ended behind its back: once it
+// goes on it would start everything anew.
+func TestDownWithAHungServer(t *testing.T) {
+	in := prepare(t)
+	p := in.startProcess()
+	in.release()
+	hung := p.Process.Pid
+	if err := syscall.Kill(hung, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Kill(hung, syscall.SIGCONT) }()
+
+	ended, err := server.Down(t.Context(), in.dir, false, slog.New(slog.DiscardHandler))
+	if abt2.CodeOf(err) != abt2.CodeFailed || !strings.Contains(err.Error(), fmt.Sprintf("the server, process %d, does not answer; let it go on (kill -CONT %d) or end it (kill -KILL %d), then repeat", hung, hung, hung)) {
+		t.Errorf("got %v", err)
+	}
+	if len(ended) != 0 {
+		t.Errorf("ended %v; want nothing", ended)
+	}
+	if would, err := server.Down(t.Context(), in.dir, true, slog.New(slog.DiscardHandler)); err != nil || len(would) != 6 || would[0] != "server, which does not answer" || would[1] != "edge edge-1" {
+		t.Errorf("a dry run says %q, %v", would, err)
+	}
+	if err := syscall.Kill(hung, syscall.SIGKILL); err != nil { // as it advises
+		t.Fatal(err)
+	}
+	<-p.exited
+	if ended, err := server.Down(t.Context(), in.dir, false, slog.New(slog.DiscardHandler)); err != nil || len(ended) != 5 {
+		t.Errorf("once it is gone: ended %v, %v; want the edge and 4 instances", ended, err)
+	}
+}
+
 // small mounts a small disk as a data folder, where one may.
 func small(t *testing.T, flags uintptr) string {
 	t.Helper()
