@@ -174,9 +174,18 @@ func (s *session) settle(conn *zk.Conn, h *Holder) (Held, error) {
 		}
 		s.authenticated = true
 	}
+	want, rewrite := h.order()
+	if rewrite && len(s.sound) > 0 {
+		// What somebody did before Hold is known behind this: the server that
+		// answers has caught up, and tells of changes before it answers.
+		if _, err := conn.Sync("/"); err != nil {
+			h.again()
+			return Held{}, err
+		}
+	}
 	h.mu.Lock()
-	want, rewrite, fired := h.want, h.rewrite, h.fired
-	h.rewrite, h.fired = false, map[string]bool{}
+	fired := h.fired
+	h.fired = map[string]bool{}
 	h.mu.Unlock()
 	for p := range fired {
 		delete(s.watched, p)
@@ -207,11 +216,25 @@ func (s *session) settle(conn *zk.Conn, h *Holder) (Held, error) {
 	}
 	slices.SortFunc(held.Paths, cmp.Compare[string])
 	if len(errs) > 0 && rewrite {
-		h.mu.Lock()
-		h.rewrite = true // next time again
-		h.mu.Unlock()
+		h.again()
 	}
 	return held, one(errs)
+}
+
+// order returns what should stand, and whether its data are to be compared, which is asked once.
+func (h *Holder) order() (want map[string]string, rewrite bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	want, rewrite = h.want, h.rewrite
+	h.rewrite = false
+	return want, rewrite
+}
+
+// again has data compared the next time.
+func (h *Holder) again() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.rewrite = true
 }
 
 // put makes a node stand in this session and watches it.
