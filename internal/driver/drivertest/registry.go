@@ -193,10 +193,18 @@ func listsUnhealthy(t *testing.T, l *lists) {
 	}
 }
 
+// private returns names of which listings may be changed: those that were applied
+// are the registry's.
+func private(n abt2.Names) abt2.Names {
+	n.Listings = slices.Clone(n.Listings)
+	return n
+}
+
 func listsStrangers(t *testing.T, l *lists) {
 	one, two := l.start(1, 1), l.start(2, 1)
 	n := l.apply(l.stands(1, one))
 	l.Stranger(t, orderName, "10.9.9.9:80")
+	n = private(n)
 	n.Listings[0].Others = []abt2.Registration{{Address: "10.9.9.9:80", Host: "stranger"}}
 	l.reads(n)
 	list, err := l.Registry.Listed(t.Context(), orderName)
@@ -213,6 +221,7 @@ func listsStrangers(t *testing.T, l *lists) {
 	if err := l.Registry.Apply(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
+	n = private(n)
 	n.Listings[0].Others = []abt2.Registration{{Address: "10.9.9.9:80", Host: "stranger"}}
 	l.reads(n)
 	if list, err := l.Registry.Listed(t.Context(), abt2.ServiceName{Namespace: "shop", Interface: "Nobody"}); err != nil || len(list) > 0 {
@@ -256,7 +265,7 @@ func listsExternal(t *testing.T, l *lists) {
 
 func listsDeath(t *testing.T, l *lists) {
 	one := l.start(1, 2)
-	n := l.apply(l.own(1, one), l.stands(1, one))
+	n := private(l.apply(l.own(1, one), l.stands(1, one)))
 	l.Kill(t, one[0].ID)
 	n.Listings[0].Instances, n.Listings[1].Instances = one[1:], one[1:]
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
