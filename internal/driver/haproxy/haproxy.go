@@ -54,6 +54,7 @@ type Edge struct {
 	stopped  chan struct{} // closed by Stop: none is started any more
 	stopping atomic.Bool
 	about    atomic.Pointer[features]
+	silent   silence
 }
 
 // maxDir leaves room for the longest socket name that HAProxy makes of ours.

@@ -21,10 +21,21 @@ type processes struct {
 // worker asks the process that serves users.
 func (e *Edge) worker() asker { return socket(e.path(workerSocket)).ask }
 
-// process asks any process through the master.
+// process asks any process through the master. One that gives no answer, where
+// one is due, is errSilent.
 func (e *Edge) process(pid string) asker {
 	return func(ctx context.Context, command string) (string, error) {
-		return e.askMaster(ctx, "@!"+pid+" "+command)
+		if e.silent.lasts(pid, time.Now()) {
+			return "", errSilent
+		}
+		said, err := e.askMaster(ctx, "@!"+pid+" "+command)
+		if err == nil {
+			e.silent.note(pid, command, said, time.Now())
+			if said == "" && speaks(command) {
+				err = errSilent
+			}
+		}
+		return said, err
 	}
 }
 
