@@ -53,9 +53,9 @@ func (c client) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Clie
 }
 
 // clientStream is a stream that is opened again at another instance if its
-// receiver refuses it, or nobody answers what may be called twice, as long as nothing was received and at most the request
-// of a server's stream was sent. Like any stream it may be sent to and received
-// from by two goroutines.
+// receiver refuses it, or nobody answers what may be called twice, as long as
+// nothing was received and at most the request of a server's stream was sent. Like
+// any stream it may be sent to and received from by two goroutines.
 type clientStream struct {
 	ctx    context.Context
 	method string

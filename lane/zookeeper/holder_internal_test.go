@@ -56,7 +56,7 @@ func TestLateEvent(t *testing.T) {
 		_, err := other.Set(leaf, []byte("by hand"), -1)
 		edited = err == nil
 	}
-	time.AfterFunc(100*time.Millisecond, func() { close(arrives) })
+	time.AfterFunc(100*time.Millisecond, func() { close(arrives) }) // how slow the network is
 	h.Hold(want)
 	settle()
 	<-arrives

@@ -50,13 +50,13 @@ func Connect(c Config, onEvent func(zk.Event)) (conn *zk.Conn, closeConn func(),
 	if len(c.Addresses) == 0 {
 		return nil, nil, errors.New("zookeeper: no address")
 	}
-	seen := new(order)
+	seen := new(zxids)
 	dial := func(network, address string, timeout time.Duration) (net.Conn, error) {
 		conn, err := c.dial(network, address, timeout)
 		if err != nil {
 			return nil, err
 		}
-		return &orderedConn{Conn: conn, order: seen}, nil
+		return &zxidsConn{Conn: conn, zxids: seen}, nil
 	}
 	conn, events, err := zk.Connect(c.Addresses, c.SessionTimeout,
 		zk.WithHostProvider(new(hosts)), zk.WithDialer(dial), zk.WithEventCallback(onEvent),

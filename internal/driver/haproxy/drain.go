@@ -21,7 +21,7 @@ func (e *Edge) carried(ctx context.Context, filter string) (int, error) {
 		return 0, err
 	}
 	total := 0
-	for _, pid := range append(slices.Clone(p.current), p.old...) {
+	for _, pid := range slices.Concat(p.current, p.old) {
 		said, err := e.process(pid)(ctx, "show table abt2-carried "+filter)
 		if errors.Is(err, errSilent) && slices.Contains(p.old, pid) {
 			continue // it ends because it has no request left

@@ -1,31 +1,8 @@
-import com.baidu.beidou.navi.protocol.SerializeHandler;
 import com.baidu.beidou.navi.protocol.SerializeHandlerFactory;
-import com.baidu.beidou.navi.server.vo.RequestDTO;
-import com.baidu.beidou.navi.server.vo.ResponseDTO;
 
 /** Serves with Navi's own codec for a media type. */
-public class BinaryServer extends Server {
-    private final SerializeHandler codec;
-
-    private BinaryServer(String medium) throws Exception {
-        codec = SerializeHandlerFactory.getHandlerByProtocal(medium);
-    }
-
+public class BinaryServer {
     public static void main(String[] args) throws Exception {
-        new BinaryServer(args[0]).run();
-    }
-
-    @Override
-    byte[] answer(byte[] call) throws Exception {
-        RequestDTO in = codec.deserialize(call, RequestDTO.class, Orders.class, null);
-        Outcome outcome = invoke(in.getMethod(), in.getParamterTypes(), in.getParameters());
-        ResponseDTO out = new ResponseDTO();
-        out.setTraceId(in.getTraceId());
-        out.setStatus(outcome.status);
-        out.setResult(outcome.result);
-        if (outcome.error != null) {
-            out.setError(new RuntimeException(outcome.error));
-        }
-        return codec.serialize(out, ResponseDTO.class);
+        new NaviServer(SerializeHandlerFactory.getHandlerByProtocal(args[0])).run();
     }
 }

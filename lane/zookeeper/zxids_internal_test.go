@@ -45,10 +45,10 @@ func (w *wire) Write(b []byte) (int, error) { return w.got.Write(b) }
 
 // exchange lets the client write, then read everything that the server sends,
 // and again; it returns what arrived at either end.
-func (o *order) exchange(t *testing.T, cut func(io.Reader) io.Reader, turns ...[2][]byte) (atServer, atClient []byte) {
+func exchange(t *testing.T, z *zxids, cut func(io.Reader) io.Reader, turns ...[2][]byte) (atServer, atClient []byte) {
 	t.Helper()
 	w := new(wire)
-	c := &orderedConn{Conn: w, order: o}
+	c := &zxidsConn{Conn: w, zxids: z}
 	for _, turn := range turns {
 		if turn[0] != nil {
 			mine := bytes.Clone(turn[0])
@@ -66,20 +66,20 @@ func (o *order) exchange(t *testing.T, cut func(io.Reader) io.Reader, turns ...[
 	return w.got.Bytes(), atClient
 }
 
-// TestOrder: numbers of changes reach no client, and those that leave it are
+// TestZxids: numbers of changes reach no client, and those that leave it are
 // the ones from which nothing is missed.
-func TestOrder(t *testing.T) {
+func TestZxids(t *testing.T) {
 	for name, cut := range map[string]func(io.Reader) io.Reader{
 		"whole":     func(r io.Reader) io.Reader { return r },
 		"bytewise":  iotest.OneByteReader,
 		"by halves": iotest.HalfReader,
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := new(order)
+			z := new(zxids)
 			event := reply(-1, -1, int32(3), int32(3), int32(2), []byte("/a"))
 			check := func(what string, turns [][2][]byte, server, client [][]byte) {
 				t.Helper()
-				atServer, atClient := o.exchange(t, cut, turns...)
+				atServer, atClient := exchange(t, z, cut, turns...)
 				if want := slices.Concat(server...); !bytes.Equal(atServer, want) {
 					t.Errorf("%s: the server got\n%x, want\n%x", what, atServer, want)
 				}

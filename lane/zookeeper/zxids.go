@@ -7,27 +7,27 @@ import (
 	"sync"
 )
 
-// order remembers for a client, through all its connections, the newest change
-// that it has seen.
+// zxids remembers for a client, through all its connections, the number (zxid)
+// of the newest change that it has seen.
 //
 // The client does so itself, but an answer that arrives before it has set its
 // watches anew moves the change from which it sets them, and what happened in
 // between is never told: github.com/go-zookeeper/zk, pull request 35. So the
 // answers that it gets bear no number, and its own numbers are replaced by those
 // kept here.
-type order struct {
+type zxids struct {
 	mu    sync.Mutex
 	seen  int64 // newest change of any answer
 	armed int64 // every watch has fired for changes up to this one, or came later
 }
 
-// orderedConn is one connection of a client. Its bytes are laid out as in
+// zxidsConn is one connection of a client. Its bytes are laid out as in
 // ZooKeeper's zookeeper.jute: ConnectRequest, RequestHeader, SetWatches and
 // ReplyHeader, each behind a length of four bytes. The client writes a packet at
 // once.
-type orderedConn struct {
+type zxidsConn struct {
 	net.Conn
-	order *order
+	zxids *zxids
 
 	greeted bool // owned by whoever writes
 
@@ -37,9 +37,9 @@ type orderedConn struct {
 	at       int      // how much of head is filled
 	left     int      // bytes of the packet after head
 
-	// Guarded by order.mu. Watches are those that the session had before; setting
+	// Guarded by zxids.mu. Watches are those that the session had before; setting
 	// them anew may take several packets, one after the other.
-	since   int64 // order.armed when the connection began
+	since   int64 // zxids.armed when the connection began
 	rearmed bool  // watches are set anew, or there were none
 	arming  int32 // xid of the newest SetWatches; 0: none
 }
@@ -52,50 +52,50 @@ const (
 	zxidInSetWatches  = 12 // length, xid, type
 )
 
-func (c *orderedConn) Write(b []byte) (int, error) {
+func (c *zxidsConn) Write(b []byte) (int, error) {
 	switch {
 	case !c.greeted && len(b) >= sessionInGreeting+8:
 		c.greeted = true
-		b = c.order.greet(c, bytes.Clone(b))
+		b = c.zxids.greet(c, bytes.Clone(b))
 	case len(b) >= zxidInSetWatches+8 && binary.BigEndian.Uint32(b[8:]) == opSetWatches:
-		b = c.order.rearm(c, bytes.Clone(b))
+		b = c.zxids.rearm(c, bytes.Clone(b))
 	}
 	return c.Conn.Write(b)
 }
 
 // greet fills in the newest change seen, so that no server which has not heard
 // of it accepts the session. A new session starts from nothing.
-func (o *order) greet(c *orderedConn, b []byte) []byte {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+func (z *zxids) greet(c *zxidsConn, b []byte) []byte {
+	z.mu.Lock()
+	defer z.mu.Unlock()
 	if binary.BigEndian.Uint64(b[sessionInGreeting:]) == 0 {
-		o.seen, o.armed, c.rearmed = 0, 0, true
+		z.seen, z.armed, c.rearmed = 0, 0, true
 	}
-	c.since = o.armed
-	binary.BigEndian.PutUint64(b[zxidInGreeting:], uint64(o.seen))
+	c.since = z.armed
+	binary.BigEndian.PutUint64(b[zxidInGreeting:], uint64(z.seen))
 	return b
 }
 
-func (o *order) rearm(c *orderedConn, b []byte) []byte {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.armed = c.since
+func (z *zxids) rearm(c *zxidsConn, b []byte) []byte {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.armed = c.since
 	c.rearmed, c.arming = false, int32(binary.BigEndian.Uint32(b[4:]))
 	binary.BigEndian.PutUint64(b[zxidInSetWatches:], uint64(c.since))
 	return b
 }
 
-func (o *order) answer(c *orderedConn, xid int32, zxid int64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.seen = max(o.seen, zxid) // what a server tells by itself has none, or -1
+func (z *zxids) answer(c *zxidsConn, xid int32, zxid int64) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.seen = max(z.seen, zxid) // what a server tells by itself has none, or -1
 	c.rearmed = c.rearmed || xid > 0 && xid == c.arming
 	if c.rearmed {
-		o.armed = o.seen
+		z.armed = z.seen
 	}
 }
 
-func (c *orderedConn) Read(b []byte) (int, error) {
+func (c *zxidsConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.strip(b[:n])
 	return n, err
@@ -103,7 +103,7 @@ func (c *orderedConn) Read(b []byte) (int, error) {
 
 // strip takes the numbers of changes out of a part of what a server sends,
 // wherever that part begins and ends.
-func (c *orderedConn) strip(b []byte) {
+func (c *zxidsConn) strip(b []byte) {
 	for len(b) > 0 {
 		if c.left > 0 {
 			n := min(c.left, len(b))
@@ -122,7 +122,7 @@ func (c *orderedConn) strip(b []byte) {
 			return
 		}
 		if c.answered {
-			c.order.answer(c, int32(binary.BigEndian.Uint32(c.head[4:])), int64(binary.BigEndian.Uint64(c.head[8:])))
+			c.zxids.answer(c, int32(binary.BigEndian.Uint32(c.head[4:])), int64(binary.BigEndian.Uint64(c.head[8:])))
 		}
 		c.answered = true
 		c.at, c.left = 0, int(binary.BigEndian.Uint32(c.head[:]))-(len(c.head)-4)
